@@ -1,12 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.errors import BrokerError, HaltedError
+from stocklean_exec.errors import BrokerError, HaltedError, StaleOrderIdError
+from stocklean_exec.execution.arrival_quotes import quotes_by_symbol
+from stocklean_exec.execution.buy_funding import BuyFunding, FundingTerms
+from stocklean_exec.execution.funding import FundingOptions, ledger_of
+from stocklean_exec.execution.gross_exposure import GrossExposure, GrossLimit
+from stocklean_exec.execution.order_sender import OrderSender
+from stocklean_exec.execution.run_state import RunState
+from stocklean_exec.execution.send_gate import SendBudget
 from tests.stub_broker import Stub, fail, plan, prices
 
 # -- a broker that fails ---------------------------------------------------------------------------------------
@@ -177,3 +190,280 @@ def test_an_interrupt_during_recording_sends_nothing_and_records_no_send():
         assert broker.placed == []
         assert blotter.orders("r")["status"].tolist() == ["NEW"] * 3
         assert len(blotter.unresolved()) == 0
+
+
+# -- the sender by itself: three buys of ten shares at 10.00 ---------------------------------------------------
+
+A, B, C = NAMES = ("r-S000-BUY", "r-S001-BUY", "r-S002-BUY")
+BUYS = [
+    Ticket(name, "r", name[2:6], "BUY", 10.0, "MKT", math.nan, "DAY", "USD", "STK", "SMART", "DU0000001")
+    for name in NAMES
+]
+
+
+@pytest.fixture
+def blotter():
+    """A run of the three orders that is on record, and of which nothing was sent."""
+    columns = {"client_order_id": NAMES, "symbol": [one.symbol for one in BUYS]}
+    terms = {"run_id": "r", "side": "BUY", "quantity": 10.0, "order_type": "MKT", "account": "DU0000001"}
+    rows = pd.DataFrame(columns).assign(**terms, payload_hash="h", approved=True)
+    header = {"run_id": "r", "leg": 1, "mode": "mock", "account": "DU0000001", "plan_hash": "h"}
+    header |= dict.fromkeys(("nav", "parameters", "approved_by", "approved_at"))
+    with sx.open_blotter() as one:
+        stamp = pd.Timestamp("2026-11-23 15:00", tz="UTC").to_pydatetime()
+        one.record_plan(rows, header, [OrderEvent("intent", "r", name, stamp) for name in NAMES]).result()
+        yield one
+
+
+class Numbered(Stub):
+    """A broker with order ids as TWS has them: each preparation gives rising ones, and no lower one is taken."""
+
+    def __init__(self, **options):
+        super().__init__(prices(3), **options)
+        self.ids, self.highest = {}, 0
+
+    async def prepare(self, tickets, *_):
+        first = max([self.highest, *self.ids.values()]) + 1
+        self.ids |= {one.client_order_id: first + number for number, one in enumerate(tickets)}
+        return {}
+
+    def order_id_for(self, client_order_id):
+        return self.ids.get(client_order_id), 7
+
+    async def place_all(self, tickets, gate):
+        for ticket in tickets:
+            if self.ids[ticket.client_order_id] <= self.highest:
+                raise StaleOrderIdError("another run has sent orders meanwhile")
+            with gate(ticket):
+                await self.place(ticket)
+            self.highest = self.ids[ticket.client_order_id]
+
+
+def drive(broker, blotter, work):
+    """Let ``work`` use the sender of the run, with all orders in its queue, and what pays for its buys."""
+
+    async def run():
+        sender, record, funding = sender_of(broker, blotter)
+        result = await work(sender, record, funding)
+        await record.put([])  # what the broker has reported is on disk now
+        return result
+
+    return asyncio.run(run())
+
+
+def sender_of(broker, blotter):
+    record = RunState("r", blotter, {one.client_order_id: one.quantity for one in BUYS})
+    record.follow(broker)
+    approved, quotes = {one.client_order_id: one for one in BUYS}, quotes_by_symbol(broker.quotes())
+    budget = SendBudget(dict.fromkeys(NAMES, 1), dict.fromkeys(NAMES, 100.0))
+    terms = FundingTerms(0.0, FundingOptions(), {}, budget.notional)
+    funding = BuyFunding(broker, blotter, record, approved, quotes, terms)
+    record.watch = funding.count
+    sender = OrderSender("r", broker, record, approved, quotes, budget, funding, lambda: None)
+    sender.queue = list(BUYS)
+    sender.begin_attempt()
+    return sender, record, funding
+
+
+def outcome(blotter):
+    """Status and reason of each order on record."""
+    return blotter.orders("r")[["status", "reason"]].fillna("").to_numpy().tolist()
+
+
+def messages(blotter, kind):
+    return blotter.events("r").query("kind == @kind")["message"].tolist()
+
+
+def sendings(blotter):
+    """Each attempt on record: order, order id, number of the attempt."""
+    return [
+        (event.client_order_id, event.order_id, event.attempt)
+        for event in blotter.recorded_events("r")
+        if event.kind == "sending"
+    ]
+
+
+@pytest.mark.slow
+def test_a_refused_order_leaves_the_queue_is_recorded_and_is_open_no_more(blotter):
+    broker = Stub(prices(3))
+
+    async def work(sender, record, _):
+        await sender.refuse({})
+        before = len(blotter.recorded_events("r"))
+        await sender.refuse({B: ("lot_size", "S001: 10 shares are no whole lots of 100")})
+        await sender.send(sender.queue)
+        return before, record.open, sender.queue, sender.sent
+
+    before, still_open, queue, sent = drive(broker, blotter, work)
+    assert before == 3  # the intents: to refuse nothing is no event
+    assert outcome(blotter) == [
+        ["FILLED", ""],
+        ["REJECTED", "lot_size"],
+        ["FILLED", ""],
+    ]
+    assert messages(blotter, "refused") == ["S001: 10 shares are no whole lots of 100"]
+    assert (broker.placed, queue, sent) == ([A, C], [], 2)
+    assert B not in still_open
+
+
+@pytest.mark.slow
+def test_the_unsent_orders_of_a_cancelled_run_are_refused(blotter):
+    broker = Stub(prices(3))
+
+    async def work(sender, *_):
+        await sender.send(sender.queue[:1])
+        await sender.drop("cancelled by ann")
+        return sender.queue
+
+    assert drive(broker, blotter, work) == []
+    refused = ["REJECTED", "run_cancelled"]
+    assert outcome(blotter) == [["FILLED", ""], refused, refused]
+    assert messages(blotter, "refused") == ["cancelled by ann"] * 2
+    assert broker.placed == [A]
+
+
+@pytest.mark.slow
+def test_a_cancelled_run_is_refused_for_good_and_neither_resume_nor_submit_sends_it():
+    started, runs = threading.Event(), []
+
+    async def stop(_ticket):
+        await asyncio.to_thread(started.wait)
+        runs[0].control.stop("cancelled by ann")
+
+    broker = Stub(prices(4), at=2, happens=stop)
+    with sx.open_blotter() as blotter:
+        approved = plan(4, broker)
+        runs.append(sx.start_run(approved, broker, blotter))
+        started.set()
+        expected = [["FILLED", ""]] * 2 + [["REJECTED", "run_cancelled"]] * 2
+        assert runs[0].wait()[["status", "reason"]].fillna("").to_numpy().tolist() == expected
+        for again in (sx.resume("r", broker, blotter), sx.submit_orders(approved, broker, blotter)):
+            assert again[["status", "reason"]].fillna("").to_numpy().tolist() == expected
+    assert broker.placed == ["r-S000-BUY", "r-S001-BUY"]
+
+
+@pytest.mark.slow
+def test_buys_for_which_no_cash_came_are_withdrawn_as_not_funded(blotter):
+    broker = Stub(prices(3), cash=115.0)
+
+    async def work(sender, record, funding):
+        sender.queue = await funding.open(sender.queue)
+        await sender.send(funding.next_group(sender.queue, 10))
+        record.update_states()
+        await sender.withdraw()
+        return sender.queue, record.open
+
+    assert drive(broker, blotter, work) == ([], set())
+    assert outcome(blotter) == [["FILLED", ""], *[["CANCELLED", "not_funded"]] * 2]
+    # Each buy is 100.00 and 1.00 of commission; the first one leaves 14.00 of 115.00.
+    assert messages(blotter, "withdrawn") == ["it may cost 101.00, and 14.00 of cash was available"] * 2
+    assert broker.placed == [A]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("nav", "placed"),
+    [(250.0, [A, B]), (50.0, [])],  # each buy is 100.00, and exposure may be all of NAV
+)
+def test_an_order_beyond_the_limit_on_gross_exposure_is_refused_at_sending(nav, placed, blotter):
+    broker = Stub(prices(3))
+
+    async def work(sender, *_):
+        sender.exposure = GrossExposure(GrossLimit(1.0), nav, dict.fromkeys(prices(3), 10.0), {})
+        return await sender.send(sender.queue), sender.queue
+
+    assert drive(broker, blotter, work) == ("", [])
+    found = outcome(blotter)
+    assert found == [["FILLED", ""]] * len(placed) + [["REJECTED", "max_gross"]] * (3 - len(placed))
+    ratio = f"{(len(placed) + 1) * 100 / nav:.2%}"
+    assert messages(blotter, "refused")[0].endswith(f"would bring gross exposure to {ratio} of NAV, over 100.00%")
+    assert broker.placed == placed
+    assert [name for name, _, _ in sendings(blotter)] == placed  # what is refused was never announced
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        # B leaves with 2, so that A needs a later one than 1, and then C a later one than 3.
+        ([[1], [0], [2]], [(B, 2, 1), (A, 4, 1), (C, 5, 1)]),
+        ([[2, 0, 1]], [(C, 4, 1), (A, 5, 1), (B, 6, 1)]),  # 3, 1, 2 do not rise
+    ],
+)
+def test_orders_that_others_overtook_get_later_order_ids(groups, expected, blotter):
+    broker = Numbered()
+
+    async def work(sender, *_):
+        await broker.prepare(BUYS)  # 1, 2, 3
+        for group in groups:
+            await sender.send([BUYS[place] for place in group])
+
+    drive(broker, blotter, work)
+    assert sendings(blotter) == expected
+    assert [status for status, _ in outcome(blotter)] == ["FILLED"] * 3
+
+
+@pytest.mark.slow
+def test_orders_in_their_planned_sequence_keep_their_order_ids(blotter):
+    broker = Numbered()
+
+    async def work(sender, *_):
+        await broker.prepare(BUYS)
+        for group in (BUYS[:1], BUYS[1:]):
+            await sender.send(group)
+
+    drive(broker, blotter, work)
+    assert sendings(blotter) == [(A, 1, 1), (B, 2, 1), (C, 3, 1)]
+
+
+@pytest.mark.slow
+def test_after_a_stale_order_id_the_queue_is_prepared_again_and_sent_with_later_ids(blotter):
+    broker = Numbered()
+
+    async def work(sender, *_):
+        await broker.prepare(BUYS)
+        broker.highest = 8  # another run of this connection has sent orders meanwhile
+        assert await sender.send(BUYS) == ""
+        assert (broker.placed, sender.queue, sender.sent) == ([], BUYS, 0)
+        assert broker.ids == {A: 9, B: 10, C: 11}
+        states = blotter.orders("r")["state"].tolist()
+        assert await sender.send(sender.queue) == ""
+        return states, sender.queue
+
+    assert drive(broker, blotter, work) == (["INTENT"] * 3, [])  # provably not sent
+    first, again = sendings(blotter)[:3], sendings(blotter)[3:]
+    assert first == [(A, 1, 1), (B, 2, 1), (C, 3, 1)]
+    assert again == [(A, 9, 2), (B, 10, 2), (C, 11, 2)]
+    assert [status for status, _ in outcome(blotter)] == ["FILLED"] * 3
+
+
+@pytest.mark.slow
+def test_an_order_sent_for_fewer_shares_says_why_in_its_sending_event(blotter):
+    broker = Stub(prices(3))
+
+    async def work(sender, _, funding):
+        funding.shortages[A] = "42.50 of cash was available"
+        await sender.send([replace(BUYS[0], quantity=4.0), replace(BUYS[1], quantity=2.5), BUYS[2]])
+
+    drive(broker, blotter, work)
+    events = [event for event in blotter.recorded_events("r") if event.kind == "sending"]
+    assert [(event.quantity, event.code, event.message) for event in events] == [
+        (4.0, "not_funded", "sent for 4 of 10 shares: 42.50 of cash was available"),
+        (2.5, "not_funded", "sent for 2.5 of 10 shares: as it was sent before"),
+        (None, None, None),
+    ]
+    assert blotter.orders("r")["sent_quantity"].tolist() == [4.0, 2.5, 10.0]
+
+
+@pytest.mark.slow
+def test_cash_of_an_order_in_flight_stays_reserved_and_that_of_unsent_ones_is_free(blotter):
+    broker = Stub(prices(3), at=1, happens=fail(BrokerError("the line is down")), cash=1_000.0)
+
+    async def work(sender, _, funding):
+        await funding.open(sender.queue)
+        with pytest.raises(BrokerError, match="the line is down"):
+            await sender.send(sender.queue)
+        return sender.queue, set(ledger_of(broker).reserved)
+
+    assert drive(broker, blotter, work) == (BUYS[1:], {A})
+    assert [status for status, _ in outcome(blotter)] == ["UNKNOWN", "NEW", "NEW"]
