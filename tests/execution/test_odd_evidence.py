@@ -2,11 +2,13 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec import clock
 from stocklean_exec.simulator import Simulator
 from tests.wire_market import MARKET, approved_of, connect
 
@@ -219,6 +221,31 @@ def test_an_unknown_zone_name_is_the_zone_that_the_user_gave_or_the_time_is_mark
         (execution,) = blotter.events().query("kind == 'execution'").to_dict("records")
     assert ("" if pd.isna(execution["code"]) else execution["code"]) == code
     assert (execution["occurred_at"] == dated) if dated else "20221229 10:00:00 JST" in execution["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hours", "says"),
+    # A day of the exchange has 25 hours at most.
+    [
+        (-25, "; the clock of this computer is 25 h behind TWS"),
+        (25, "; the clock of this computer is 25 h ahead of TWS"),
+        (0, "decide with blotter.resolve(...)"),
+    ],
+)
+def test_a_clock_that_is_a_day_wrong_is_named_where_the_day_of_an_order_decides(hours, says, monkeypatch):
+    with venue_with([{"rest": True}]) as venue, sx.open_blotter() as blotter:
+        with connect(venue) as broker:
+            sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=0.2)
+        venue.event("cancel", symbol="SPY")
+        venue.event("midnight")
+        monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+        with connect(venue) as broker:
+            states = sx.resume("r", broker, blotter, timeout=1)
+    status, filled, reason = outcome(states)
+    assert (status, filled) == ("UNKNOWN", 0.0)
+    assert ("it is of an earlier day, which TWS no longer reports" in reason) == bool(hours)
+    assert reason.endswith(says)
 
 
 @pytest.mark.slow
