@@ -1,4 +1,4 @@
-"""What a cash account may trade; margin and short sales of margin accounts are in test_order_entry."""
+"""What an account may trade: cash accounts by settled cash and shares, margin accounts by their buying power."""
 
 import pytest
 
@@ -92,3 +92,82 @@ def test_account_updates_name_a_cash_account(cash_account, connect):
 
     assert kinds_in(cash_account().send("6", "2", "1", "")) == ["STKCASH"]
     assert kinds_in(connect().send("6", "2", "1", "")) == []
+
+
+# -- margin accounts ---------------------------------------------------------------------------------------------
+
+MARGIN = {"switches": {"margin": True}}
+
+
+def reasons(seen):
+    """Texts of the errors among some messages."""
+    return [fields[4] for fields in seen if fields[0] == "4"]
+
+
+def test_a_margin_account_may_buy_and_sell_short_anything_unless_a_switch_says_otherwise(connect, kinds):
+    peer = connect(quotes=LISTED, cash=1_000.0)
+    assert kinds(peer.place(1, quantity=1_000))[-1] == "cm"
+    assert kinds(peer.place(2, "XOM", "SELL", 5_000))[-1] == "cm"
+
+
+def test_a_margin_account_buys_up_to_its_buying_power(connect, kinds):
+    peer = connect(MARGIN, quotes=LISTED, cash=10_000.0)
+    # Buying power is four times 10,000: 100 shares at 400.00.
+    seen = peer.place(1, quantity=101)
+    assert kinds(seen) == REFUSED
+    text = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
+    assert reasons(seen) == [f"Order rejected - reason:{text}"]
+    assert kinds(peer.place(2, quantity=100))[-1] == "cm"
+
+
+def test_a_short_sale_needs_buying_power_and_a_sale_of_holdings_needs_none(connect, kinds):
+    peer = connect(MARGIN, quotes=LISTED, cash=-30_000.0, positions={"SPY": 100})
+    # Equity is 10,000, and the margin of the shares 10,000: there is no buying power left.
+    assert kinds(peer.place(1, "XOM", "SELL", 1)) == REFUSED
+    assert kinds(peer.place(2, action="SELL", quantity=201)) == REFUSED  # 100 held, 101 short
+    assert kinds(peer.place(3, action="SELL", quantity=100))[-1] == "cm"
+
+
+def test_short_sales_of_a_margin_account_can_be_refused(connect, kinds):
+    peer = connect({"switches": {"shorts": "refused"}}, quotes=LISTED, positions={"SPY": 50})
+    seen = peer.place(1, action="SELL", quantity=51)
+    assert kinds(seen) == REFUSED
+    assert reasons(seen) == ["Order rejected - reason:The contract is not available for short sale."]
+    assert kinds(peer.place(2, "XOM", "SELL", 1)) == REFUSED
+    assert kinds(peer.place(3, action="SELL", quantity=50))[-1] == "cm"
+
+
+# -- currency pairs ----------------------------------------------------------------------------------------------
+
+EURO = {"symbol": "EUR", "sec_type": "CASH", "exchange": "IDEALPRO", "currency": "USD"}
+RATES = {"EUR": 1.06, "GBP": 1.2}
+
+
+def test_a_cash_account_buys_a_currency_with_the_money_it_has(cash_account, kinds):
+    # 30,000 euros at 1.06005; the commission is no part of the check.
+    assert kinds(cash_account(cash=31_801.50, rates=RATES).place(1, quantity=30_000, **EURO))[-1] == "cm"
+    seen = cash_account(cash=31_801.49, rates=RATES).place(1, quantity=30_000, **EURO)
+    assert kinds(seen) == REFUSED
+    money = "CASH AVAILABLE: 31801.49; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: 31801.50 USD"
+    assert reasons(seen) == [f"Order rejected - reason:{money}"]
+
+
+def test_a_buffer_holds_for_a_currency_too(cash_account, kinds):
+    peer = cash_account({"switches": {"market_buffer": 0.1}}, cash=31_801.50, rates=RATES)
+    assert kinds(peer.place(1, quantity=30_000, **EURO)) == REFUSED
+    assert kinds(peer.place(2, quantity=30_000, order_type="LMT", limit="1.05", **EURO))[-1] == "st Submitted"
+
+
+def test_a_cash_account_sells_a_currency_that_it_has(cash_account, kinds):
+    peer = cash_account(cash={"USD": 1.0, "EUR": 30_000.0}, rates=RATES)
+    seen = peer.place(1, quantity=30_001, action="SELL", **EURO)
+    assert kinds(seen) == REFUSED
+    money = "CASH AVAILABLE: 30000.00; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: 30001.00 EUR"
+    assert reasons(seen) == [f"Order rejected - reason:{money}"]
+    assert kinds(peer.place(2, quantity=30_000, action="SELL", **EURO))[-1] == "cm"
+
+
+def test_a_margin_account_may_owe_a_currency(connect, kinds):
+    peer = connect(MARGIN, quotes=LISTED, cash=1.0, rates=RATES)
+    assert kinds(peer.place(1, quantity=30_000, **EURO))[-1] == "cm"
+    assert kinds(peer.place(2, quantity=90_000, action="SELL", **EURO))[-1] == "cm"
