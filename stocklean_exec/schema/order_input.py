@@ -320,6 +320,7 @@ def _reject_unpermitted(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
         return
     permitted = dict(zip(quotes["symbol"].tolist(), quotes[ORDER_PERMISSIONS].tolist(), strict=True))
     names = ("symbol", "order_type", "tif", "good_after", "algo", "status")
+    places = [list(frame.columns).index(name) for name in ("status", "reason", "detail")]
     for row, (symbol, kind, tif, after, algo, status) in enumerate(
         zip(*(frame[name].tolist() for name in names), strict=True)
     ):
@@ -330,8 +331,9 @@ def _reject_unpermitted(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
             kind, tif, tokens.split(), starts_later=not pd.isna(after), has_algo=isinstance(algo, str)
         )
         if text:
-            values = "REJECTED", "order_type_not_permitted", f"order_type_not_permitted: {text}"
-            frame.iloc[row, [frame.columns.get_loc(name) for name in ("status", "reason", "detail")]] = values
+            code = "order_type_not_permitted"
+            for place, value in zip(places, ("REJECTED", code, f"{code}: {text}"), strict=True):
+                frame.iloc[row, place] = value
 
 
 def _note_stops(frame: pd.DataFrame) -> pd.DataFrame:
