@@ -745,6 +745,13 @@ ORDERS = {
         Case("blank", order(tif=(" ", "DAY")), "FINE"),
         Case("planned", plan(weights(0.5, tif="AUC")), "REJECTED", "tif_invalid", ["AAA"]),
         *(Case(t, order(tif=(t, "DAY")), "REJECTED", "tif_not_allowed", ["AAA"]) for t in ("FOK", "IOC", "GTD")),
+        Case(
+            "a contract that takes no market orders",
+            checked(quote={"order_types": "LMT GTC"}),
+            "BLOCK",
+            "order_type_not_permitted",
+            ["AAA"],
+        ),
         Case("no end", limit_order(tif=("GTD", "DAY")), "REJECTED", "good_till_missing", ["AAA"]),
         Case("an end", order(good_till=(WHEN, None)), "REJECTED", "good_till_not_used", ["AAA"]),
         Case(
@@ -1088,6 +1095,7 @@ NO_CODES = {
     "to_pandas",  # a method of other libraries' tables
     *("account_state", "taken_at"),  # the name of a table; a column of the rates
     *("input_warnings", "held_back", "open_orders"),  # attributes of a frame; the name of a table
+    *("strategy_crosses", "order_types"),  # an attribute of a frame; a column of a broker's quotes
 } - {"lot_size"}  # which is a code too
 
 

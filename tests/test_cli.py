@@ -205,6 +205,7 @@ def test_every_option_of_a_rebalance_has_its_option_on_the_command_line():
         "open_orders",
         "decided_at",
         "plan_options",
+        "covariance",
     }  # tables, a time, and these themselves
     parameters -= {"account", "approve"}  # in the broker's address; --yes
     known = set(vars(_parser().parse_args(rebalance())))

@@ -80,6 +80,7 @@ def plan_frontier(
         and half of the turnover of all trades
     covariance : a DataFrame with the symbols in index and columns, or a :class:`~stocklean_exec.FactorCovariance`:
         for ``tracking_error``, and for the choice under a cap on turnover
+    quotes, nav : the market and net asset value, where ``state`` does not have them
     half_spread_bps : half the spread of symbols whose quotes have no bid and ask, basis points of the price
     plan_options : other options of :func:`~stocklean_exec.plan_orders`
 

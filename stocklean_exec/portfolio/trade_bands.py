@@ -46,7 +46,7 @@ BandKind = Literal["absolute", "relative"]
 
 BandTo = Literal["edge", "target"]
 
-_LANDING = {"target": 0.0, "edge": 1.0}
+_LANDING = {"target": 0.0, "edge": 1.0}  # the parts of a band's width at which a trade stops, by definition
 _WIDTH = "a fraction from 0 to below 1, such as 0.002 for 20 basis points"
 _POINT = "'edge', 'target', or a number from 0 (target) to 1 (edge)"
 _MONEY = "an amount of money from 0 up"

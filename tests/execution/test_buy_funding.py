@@ -16,7 +16,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError
 from stocklean_exec.execution.funding import buy_cost, cash_effect
-from stocklean_exec.execution.run_setup import _tickets
+from stocklean_exec.execution.run_setup import tickets_of
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan
@@ -537,7 +537,7 @@ def test_plan_check_and_funding_agree_on_the_cost_of_a_buy(currency, rate, quant
     summary = sx.plan_summary(orders, targets, **account)
     checked = sx.check_orders(orders, cash=1e6, **account)
     after = sx.check_results(checked).set_index("check").loc["insufficient_cash", "value"]
-    (order,) = _tickets(checked)
+    (order,) = tickets_of(checked)
     assert summary["reserved_fees"] == pytest.approx(fees * rate, abs=1e-6)
     assert 1e6 - after == pytest.approx(value + fees * rate, abs=1e-6)
     assert buy_cost(order, price, None, NAN) == pytest.approx(value + fees * rate, abs=1e-6)
@@ -554,7 +554,7 @@ def test_a_plan_of_all_the_money_passes_the_check_of_cash(currency):
     codes = sx.input_warnings(orders)["code"].tolist()
     assert ("tariff_unknown" in codes) == (currency == "SEK")
     assert set(checked["reasons"].dropna()) == ({"tariff_unknown"} if currency == "SEK" else set())
-    costs = [buy_cost(order, None, None, account["quotes"][order.symbol]) for order in _tickets(checked)]
+    costs = [buy_cost(order, None, None, account["quotes"][order.symbol]) for order in tickets_of(checked)]
     assert 99_000.0 < sum(costs) <= 100_000.0
 
 
@@ -566,7 +566,7 @@ def test_the_tariff_of_the_day_of_the_decision_holds_from_plan_to_fill():
     account = {"nav": 20_000.0, "quotes": quotes, "positions": {"X": 1_000}}
     orders = sx.plan_orders({"X": 0.0}, run_id="r", account="DU1", allow_liquidation=True, **account)
     assert sx.plan_summary(orders, {"X": 0.0}, **account)["estimated_fees"] == pytest.approx(5.166)
-    (order,) = _tickets(orders)
+    (order,) = tickets_of(orders)
     assert cash_effect(order, 1_000, 20_000.0, 5.0) == pytest.approx(20_000 - 5.166)
 
 

@@ -6,7 +6,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.execution import residuals
-from stocklean_exec.execution.run_setup import _tickets
+from stocklean_exec.execution.run_setup import tickets_of
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
 PLAN = pd.DataFrame(
@@ -219,7 +219,7 @@ def test_an_unknown_run_is_an_error_and_a_finished_one_has_no_residuals(blotter)
 def test_a_listing_stays_with_the_order_in_the_record_its_tickets_and_its_residual(broker, blotter):
     targets = pd.DataFrame({"symbol": ["SPY", "PG"], "weight": [0.5, 0.05], "primary_exchange": ["arca", None]})
     sx.rebalance(targets, broker, blotter, run_id="r", approve="me", dry_run=False)
-    listings = {ticket.symbol: ticket.primary_exchange for ticket in _tickets(blotter.orders("r"))}
+    listings = {ticket.symbol: ticket.primary_exchange for ticket in tickets_of(blotter.orders("r"))}
     assert listings == {"SPY": "ARCA", "PG": ""}
     assert sx.residual_orders("r", blotter)[["symbol", "primary_exchange"]].to_numpy().tolist() == [
         ["SPY", "ARCA"]

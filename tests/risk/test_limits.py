@@ -86,6 +86,8 @@ def test_the_default_limits_are_conservative():
         "max_total_notional",
         "max_day_notional",
         "max_orders_per_minute",
+        "max_initial_margin",
+        "min_excess_liquidity",
     ]
 
 

@@ -87,6 +87,7 @@ def trade(approved: pd.DataFrame, blotter: sx.Blotter) -> None:
 async def trade_in_a_loop(approved: pd.DataFrame, broker: sx.Broker, blotter: sx.Blotter) -> None:
     assert_type(await sx.submit_orders_async(approved, broker, blotter), pd.DataFrame)
     assert_type(await sx.resume_async("run-1", broker, blotter), pd.DataFrame)
+    assert_type(await sx.preview_orders_async(approved, broker), pd.DataFrame)
     assert_type(await sx.reconcile_async(broker, blotter), pd.DataFrame)
     assert_type(await sx.rebalance_async({"SPY": 0.6}, broker, blotter, run_id="run-1"), pd.DataFrame)
 
