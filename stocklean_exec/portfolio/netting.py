@@ -352,7 +352,8 @@ def _state_of(state: AccountState, strategy: str, share: float) -> AccountState:
     }
     rows = state.positions.drop_duplicates("symbol", ignore_index=True)
     rows = rows[rows["symbol"].isin(list(shares))]
-    missing = [symbol for symbol in shares if symbol not in set(rows["symbol"])]
+    listed = set(rows["symbol"])
+    missing = [symbol for symbol in shares if symbol not in listed]
     rows = pd.concat([rows, pd.DataFrame({"symbol": missing, "quantity": 0.0})]) if missing else rows
     held = parse_positions(rows.assign(quantity=rows["symbol"].map(shares)).reset_index(drop=True))
     return replace(state, nav=state.nav * share, cash=math.nan, _positions=held, _strategies=None)
@@ -383,6 +384,7 @@ class _Netting:
             str(symbol): float(shares)
             for symbol, shares in state.positions.groupby("symbol")["quantity"].sum().items()
         }
+        self._own = state.strategies or {}
         counts = state.positions["symbol"].value_counts()
         self._several = set(counts[counts > 1].index)
         self._weights: dict[str, float] = {}
@@ -441,7 +443,7 @@ class _Netting:
 
     def _refusals(self, symbol: str) -> Iterator[tuple[str, str]]:
         """Reasons for which a symbol cannot be netted."""
-        parts, account = (self._state.strategies or {}).get(symbol, {}), self._held.get(symbol, 0.0)
+        parts, account = self._own.get(symbol, {}), self._held.get(symbol, 0.0)
         if unexplained(parts, account):
             text = f"the strategies hold {math.fsum(parts.values()):g} together, and the account {account:g}"
             yield "strategy_break", f"{text}: see sx.reconcile, and say what each holds with sx.assign_positions"
