@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.execution.arrival_quotes import ArrivalQuote, quotes_by_symbol
-from stocklean_exec.strategies.attribution import crossed_inside, divisions_of, planned_crossings
+from stocklean_exec.strategies.attribution import crossed_inside, divisions_of, planned_crossings, read_crosses
 from stocklean_exec.strategies.division import CROSSES, STRATEGY_QUANTITIES, beyond_strategies, write_quantities
 
 if TYPE_CHECKING:
@@ -51,19 +51,20 @@ async def crossing_events(
 ) -> list[OrderEvent]:
     """Return one event for each symbol of which an approved plan lets shares pass between strategies.
 
-    They pass at the mid of the broker's quote now, which is their arrival; at the decision price where the quote
-    has not two sides, or there is none, as for a plan that is handed over as a file.
+    They pass at the mid of the broker's quote now, which is their arrival. Where that has not two sides, or there
+    is none, as for a plan that is handed over as a file, they pass at the decision price, and so where the order
+    has a limit: the plan has held that price against the limits of both sides.
     """
     planned = crossed_inside(approved.attrs.get(CROSSES)) if approved.empty else planned_crossings(approved)
     if planned.empty:
         return []
     signed = planned["quantity"].where(planned["side"] == "BUY", -planned["quantity"])
     market = await _market(broker, planned["symbol"].unique().tolist())
-    events = []
+    limited, events = _limited(approved), []
     for symbol, rows in planned.assign(quantity=signed).groupby("symbol", sort=False):
         quantities = dict(zip(rows["strategy"].tolist(), rows["quantity"].tolist(), strict=True))
         quote = market.get(str(symbol), ArrivalQuote())
-        currency = rows["currency"].iloc[0]
+        currency, decided = rows["currency"].iloc[0], float(rows["price"].iloc[0])
         events.append(
             OrderEvent(
                 "crossed",
@@ -72,7 +73,7 @@ async def crossing_events(
                 message=write_quantities(quantities),
                 symbol=str(symbol),
                 quantity=sum(shares for shares in quantities.values() if shares > 0),
-                price=_mid(quote) or float(rows["price"].iloc[0]),
+                price=decided if symbol in limited else (_mid(quote) or decided),
                 account=account,
                 commission=0.0,
                 commission_currency=currency if isinstance(currency, str) else None,
@@ -84,6 +85,16 @@ async def crossing_events(
             )
         )
     return events
+
+
+def _limited(approved: pd.DataFrame) -> set[str]:
+    """Symbols whose orders have a limit, or would have had one."""
+    if approved.empty:
+        texts = [approved.attrs.get(CROSSES)]
+    else:
+        texts = approved[CROSSES].head(1).tolist() if CROSSES in approved.columns else []
+    inside = {symbol for text in texts for symbol, one in read_crosses(text).items() if one.get("limited")}
+    return inside | set(approved.loc[approved["limit_price"].notna(), "symbol"])
 
 
 async def _market(broker: Broker | None, symbols: list[str]) -> dict[str, ArrivalQuote]:

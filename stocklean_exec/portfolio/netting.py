@@ -50,6 +50,9 @@ STRATEGIES = "strategies"
 """Column of netted targets: JSON, strategy to its share of NAV and its weight within that share."""
 
 _ROUNDING = 1e-9  # of sums of fractions
+_SIDES = ("BUY", "SELL")
+_CROSSED_TYPES = ("MKT", "LMT", "MOC", "LOC", "MIDPRICE", "REL")
+"""Types whose shares may pass between strategies: all that trade at the market, and not only beyond some price."""
 _HINT = (
     "give the state with what each strategy holds, state.with_strategies(blotter.strategy_positions(state)): "
     "else one strategy would sell the shares of another"
@@ -77,9 +80,10 @@ def net_targets(targets: Mapping[str, object], shares: Mapping[str, float] | Non
 
     Each strategy is planned with its own positions alone; ``unlisted`` says what becomes of those that its own
     targets do not list. What one sells and another buys passes inside, at the mid and without commission, as soon
-    as the approved plan is recorded, and whatever becomes of the order for the rest; a symbol whose order is not
-    approved does not pass. A symbol with working orders is refused (``open_order_exists``), also where they would
-    be netted otherwise: whose they are is not known until they end.
+    as the approved plan is recorded, and whatever becomes of the order for the rest; where the order has a limit,
+    at the decision price, which must be within the limits of both (``strategies_opposed``). A symbol whose order
+    is not approved does not pass. A symbol with working orders is refused (``open_order_exists``), also where they
+    would be netted otherwise: whose they are is not known until they end.
 
     Raises
     ------
@@ -426,6 +430,7 @@ class _Netting:
                 "quantities": {name: quantities[name] for name in sorted(quantities)},
                 "price": float(row["decision_price"]),
                 "currency": row["currency"],
+                "limited": not math.isnan(row["limit_price"]),
             }
             return None
         place = next(own[name] for name in sorted(own) if quantities[name] * division.net > 0)
@@ -439,9 +444,9 @@ class _Netting:
                 detail = row["detail"] if isinstance(row["detail"], str) else row["reason"]
                 return str(row["reason"]), f"{name}: {detail}", place
         first = own[min(own)]
-        return *next(self._refusals(symbol), ("", "")), first
+        return *next(self._refusals(symbol, [*own.values()]), ("", "")), first
 
-    def _refusals(self, symbol: str) -> Iterator[tuple[str, str]]:
+    def _refusals(self, symbol: str, places: list[int]) -> Iterator[tuple[str, str]]:
         """Reasons for which a symbol cannot be netted."""
         parts, account = self._own.get(symbol, {}), self._held.get(symbol, 0.0)
         if unexplained(parts, account):
@@ -449,6 +454,22 @@ class _Netting:
             yield "strategy_break", f"{text}: see sx.reconcile, and say what each holds with sx.assign_positions"
         if symbol in self._several:
             yield "strategy_break", "it is held in several contracts, and strategies hold symbols"
+        sides = {
+            side: [row for row in map(self._records.__getitem__, places) if row["side"] == side] for side in _SIDES
+        }
+        if not all(sides.values()):
+            return
+        kind, price = self._records[places[0]]["order_type"], self._records[places[0]]["decision_price"]
+        if kind not in _CROSSED_TYPES:
+            yield "strategies_opposed", f"one strategy buys what another sells, and {kind} orders may never trade"
+        # A limit that is not set compares as false.
+        if any(row["limit_price"] < price for row in sides["BUY"]) or any(
+            row["limit_price"] > price for row in sides["SELL"]
+        ):
+            yield (
+                "strategies_opposed",
+                f"one strategy buys what another sells, and {price:g} is beyond a limit of theirs",
+            )
 
     def _signed(self, place: int) -> float:
         row = self._records[place]

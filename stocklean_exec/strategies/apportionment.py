@@ -5,6 +5,10 @@ Monthly 82, 1975): each next unit goes to the claimant with the largest ``weight
 who would not exceed their proportional share rounded up. Nobody is ever a whole unit away from the proportional
 share, a larger total gives nobody less, and at the sum of the weights each has exactly its weight. Of these, the
 rule of largest remainders lacks the second: as fills grow, it takes shares back.
+
+The rule serves one unit after the other. Where the proportions take more than a million units to come round, each
+claimant is divided against all after it instead, rounded to the nearest unit. That takes nothing back either, and
+ends at the weights; a share is then at most half as many units away from proportion as there are claimants.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = ["apportion", "split"]
+
+_MOST_SERVED = 1_000_000  # units; a stated choice: about a second
 
 
 def apportion(weights: Sequence[int], totals: Iterable[int]) -> dict[int, tuple[int, ...]]:
@@ -46,7 +52,8 @@ def apportion(weights: Sequence[int], totals: Iterable[int]) -> dict[int, tuple[
     # At each multiple of the smallest whole proportion everybody is exactly proportional, and it begins anew.
     reduced = [weight // math.gcd(*weights) for weight in weights]
     period = sum(reduced)
-    begun = _served(reduced, {total % period for total in wanted})
+    divide = _served if period <= _MOST_SERVED else _halved
+    begun = divide(reduced, {total % period for total in wanted})
     return {
         total: tuple(
             total // period * weight + units for weight, units in zip(reduced, begun[total % period], strict=True)
@@ -77,6 +84,20 @@ def _next(weights: Sequence[int], everything: int, units: Sequence[int], served:
         if best < 0 or weight * (units[best] + 1) > weights[best] * (units[one] + 1):
             best = one
     return best
+
+
+def _halved(weights: Sequence[int], totals: set[int]) -> dict[int, tuple[int, ...]]:
+    """Divide between each claimant and all after it, rounded to the nearest unit."""
+    found = {}
+    for total in totals:
+        left, claims, units = total, sum(weights), []
+        for weight in weights:
+            # One more unit left gives one of the two one more, so that neither ever loses one.
+            own = (2 * left * weight + claims) // (2 * claims) if claims else 0
+            units.append(own)
+            left, claims = left - own, claims - weight
+        found[total] = tuple(units)
+    return found
 
 
 def split(weights: Sequence[int], amounts: Iterable[int], unit: int) -> dict[int, tuple[int, ...]]:

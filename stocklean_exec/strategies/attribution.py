@@ -94,7 +94,8 @@ def attribute_fills(
         where an order was netted, or ``strategy`` where it is of one. Fills of other orders are ``unassigned``
     fills : ``blotter.fills(run_id)``, in their latest correction
     crossings : ``blotter.crossings(run_id)``: what passed from one strategy to another inside. By default it
-        follows from the approved ``orders``, at their arrival mid, else at their decision price
+        follows from the approved ``orders``, at their arrival mid; without one, and where the order has a limit,
+        at their decision price
 
     Returns
     -------
@@ -252,9 +253,9 @@ def _crossing(
 
 
 def _arrival(row: dict[str, Any]) -> tuple[float, object]:
-    """Price and time of a crossing: the mid at arrival, else the decision."""
+    """Price and time of a crossing: the mid at arrival, else the decision; that is within the limits of both."""
     bid, ask = (float(row.get(name, math.nan)) for name in ("arrival_bid", "arrival_ask"))
-    if bid > 0 and ask > 0:
+    if bid > 0 and ask > 0 and not row.get("limit_price", math.nan) > 0:
         return (bid + ask) / 2, row.get("arrived_at")
     return float(row.get("decision_price", math.nan)), _decided(row)
 

@@ -1,6 +1,7 @@
 """What passes between strategies is recorded with the plan, once, at the mid of then."""
 
 import asyncio
+import math
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -31,9 +32,8 @@ def broker():
 def approved_of(*rows):
     columns = ["symbol", "side", "quantity", "strategy_quantities", "approved"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.assign(
-        client_order_id=frame["symbol"], run_id="r", decision_price=50.0, currency="USD", status="NEW"
-    )
+    more = {"run_id": "r", "decision_price": 50.0, "currency": "USD", "status": "NEW", "limit_price": math.nan}
+    return frame.assign(client_order_id=frame["symbol"], **more)
 
 
 def events_of(approved, broker):
@@ -53,6 +53,12 @@ def test_shares_cross_at_the_mid_of_the_quote_when_the_plan_is_recorded(broker):
 def test_without_two_sides_they_cross_at_the_decision_price(symbol, broker):
     (event,) = events_of(approved_of((symbol, "BUY", 60.0, '{"A": 100, "B": -40}', True)), broker)
     assert event.price == 50.0
+
+
+def test_where_the_order_has_a_limit_they_cross_at_the_decision_price(broker):
+    approved = approved_of(("SPY", "BUY", 60.0, '{"A": 100, "B": -40}', True)).assign(limit_price=55.0)
+    (event,) = events_of(approved, broker)
+    assert (event.price, event.bid) == (50.0, 399.5)
 
 
 def test_without_quotes_they_cross_at_the_decision_price(broker, monkeypatch):
@@ -91,3 +97,6 @@ def test_a_plan_without_orders_has_what_crosses_in_its_attributes(broker):
     )
     (event,) = events_of(plan, broker)
     assert (event.symbol, event.quantity, event.price) == ("SPY", 5.0, 399.75)
+    plan.attrs["strategy_crosses"] = plan.attrs["strategy_crosses"].replace('"USD"', '"USD", "limited": true')
+    (event,) = events_of(plan, broker)
+    assert event.price == 398.0

@@ -143,7 +143,12 @@ def test_strategies_that_cancel_each_other_out_cross_with_the_plan_and_make_no_o
     orders = plan(targets, state)
     assert orders["symbol"].tolist() == ["TLT"]
     assert read_crosses(orders["strategy_crosses"].tolist()[0]) == {
-        "SPY": {"quantities": {"trend": -30.0, "value": 30.0}, "price": 400.0, "currency": "USD"}
+        "SPY": {
+            "quantities": {"trend": -30.0, "value": 30.0},
+            "price": 400.0,
+            "currency": "USD",
+            "limited": False,
+        }
     }
 
 
@@ -281,6 +286,47 @@ def test_limits_by_offset_are_those_of_the_net_side():
     orders = plan(targets, state, order_type="LMT", limit_offset_bps=10).set_index("symbol")
     # value buys 10, trend sells 30: SELL 20 at 10 bps below 400.
     assert orders.loc["SPY", ["side", "quantity", "limit_price"]].tolist() == ["SELL", 20.0, 399.6]
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"), [(400.0, ""), (399.99, "strategies_opposed"), (400.01, "strategies_opposed")]
+)
+def test_what_passes_inside_is_within_the_limits_of_both(limit, reason):
+    state = state_of({"SPY": 30}, {"trend": {"SPY": 30}})
+    one = pd.DataFrame({"symbol": ["SPY"], "weight": [0.08], "order_type": ["LMT"], "limit_price": [limit]})
+    targets = sx.net_targets({"value": one, "trend": pd.concat([one.assign(weight=0.0), tlt()])}, HALVES)
+    orders = plan(targets, state).set_index("symbol")
+    assert orders.loc["SPY", "reason" if reason else "status"] == (reason or "NEW")
+    assert orders.loc["TLT", "status"] == "NEW"
+
+
+def test_orders_that_may_never_trade_do_not_let_shares_pass():
+    state = state_of({"SPY": 30}, {"trend": {"SPY": 30}})
+    one = pd.DataFrame({"symbol": ["SPY"], "weight": [0.08], "order_type": ["TRAIL"], "aux_price": [5.0]})
+    targets = sx.net_targets({"value": one, "trend": pd.concat([one.assign(weight=0.0), tlt()])}, HALVES)
+    orders = plan(targets, state).set_index("symbol")
+    assert orders.loc["SPY", "reason"] == "strategies_opposed"
+    assert wishes(plan(sx.net_targets({"value": one}), state_of({}, {}))) == {
+        "SPY": ("BUY", 20.0, {"value": 20.0})
+    }
+
+
+def tlt():
+    return pd.DataFrame({"symbol": ["TLT"], "weight": [0.1], "order_type": ["MKT"]})
+
+
+def test_limits_of_strategies_of_one_side_are_as_those_of_one():
+    one = pd.DataFrame({"symbol": ["SPY"], "weight": [0.08], "order_type": ["LMT"], "limit_price": [390.0]})
+    orders = plan(sx.net_targets({"value": one, "trend": one}, HALVES), state_of({}, {}))
+    assert wishes(orders) == {"SPY": ("BUY", 20.0, {"trend": 10.0, "value": 10.0})}
+
+
+def test_netted_targets_are_read_from_a_file(tmp_path):
+    state = state_of({"SPY": 60}, {"value": {"SPY": 20}, "trend": {"SPY": 30}})
+    targets = sx.net_targets({"value": {"SPY": 0.5}, "trend": {"SPY": 0.1, "TLT": 0.1}}, HALVES)
+    targets.to_csv(tmp_path / "netted.csv", index=False)
+    again = plan(sx.read_targets(tmp_path / "netted.csv"), state)
+    pd.testing.assert_frame_equal(again, plan(targets, state))
 
 
 def test_what_each_strategy_leaves_out_and_warns_of_is_kept():

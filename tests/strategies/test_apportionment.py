@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stocklean_exec.strategies.apportionment import apportion, split
+from stocklean_exec.strategies.apportionment import _halved, apportion, split
 
 WEIGHTS = st.lists(st.integers(0, 300), min_size=1, max_size=6).filter(any)
 # A random book in which largest remainders take shares back: found by search, checked by hand below.
@@ -87,6 +87,27 @@ def test_a_claim_of_nothing_gets_nothing():
 
 def test_a_billion_shares_in_a_round_proportion_are_divided_at_once():
     assert apportion([600_000_000, 400_000_000], [999_999_999]) == {999_999_999: (600_000_000, 399_999_999)}
+
+
+@pytest.mark.slow
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(WEIGHTS)
+def test_what_is_halved_takes_nothing_back_and_ends_at_the_weights_too(weights):
+    everything = sum(weights)
+    found = _halved(weights, set(range(everything + 1)))
+    for total in range(everything + 1):
+        assert sum(found[total]) == total
+        quotas = [Fraction(total * weight, everything) for weight in weights]
+        gaps = [abs(units - quota) for units, quota in zip(found[total], quotas, strict=True)]
+        assert max(gaps) <= Fraction(len(weights), 2)
+        if total:
+            assert all(now >= before for now, before in zip(found[total], found[total - 1], strict=True))
+    assert found[everything] == tuple(weights)
+
+
+def test_proportions_of_many_millions_are_halved_at_once():
+    # 1,000,000,007 of 1,800,000,016: 0.5556 of 9 is 5, and the other 4.
+    assert apportion([1_000_000_007, 800_000_009], [9]) == {9: (5, 4)}
 
 
 @pytest.mark.parametrize(("weights", "totals"), [([], [1]), ([0, 0], [1]), ([-1, 2], [1]), ([1], [-1])])

@@ -184,6 +184,11 @@ def test_without_an_arrival_it_is_at_the_decision_price():
     assert set(planned_crossings(pd.DataFrame([order({"A": 100.0, "B": -40.0})]))["price"]) == {400.0}
 
 
+def test_where_the_order_has_a_limit_it_is_at_the_decision_price():
+    rows = [order({"A": 100.0, "B": -40.0}, arrival_bid=401.0, arrival_ask=401.5, limit_price=400.2)]
+    assert set(planned_crossings(pd.DataFrame(rows))["price"]) == {400.0}
+
+
 def test_crossings_on_record_take_the_place_of_the_planned_ones():
     orders = pd.DataFrame([order({"A": 100.0, "B": -40.0})])
     recorded = planned_crossings(orders).assign(price=401.0)
