@@ -81,6 +81,13 @@ def test_fees_are_divided_as_the_market_part_of_the_order_is():
     assert division.charged([-0.03]) == [{"A": -0.02, "B": -0.01}]
 
 
+def test_what_crossed_pays_no_part_of_the_fees():
+    # Of 101 wanted 50 pass inside, all to A, so that 50 of A and the 1 of B are left to the market.
+    division = Division({"A": 100.0, "B": 1.0, "C": -50.0})
+    assert division.crossed == {"A": 50.0, "C": -50.0}
+    assert division.charged([0.51]) == [{"A": 0.5, "B": 0.01}]
+
+
 def test_a_strategy_that_crossed_all_it_wanted_pays_nothing():
     assert Division({"A": 100.0, "B": -40.0}).charged([1.0]) == [{"A": 1.0}]
 
