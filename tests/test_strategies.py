@@ -1,7 +1,9 @@
 """Whole rounds of two strategies in one account: plan, review, fills, whose they are, and the next round."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -215,6 +217,19 @@ def test_a_trade_by_hand_is_a_difference_and_stops_netting_of_that_name(broker, 
     assert "70 of value and 10 unassigned" in found["detail"]
     second = rebalance(targets_of({"SPY": 0.0, "GLD": 0.1}, {"TLT": 0.3}), broker, blotter, "two", dry_run=True)
     assert second.set_index("symbol").loc["SPY", ["status", "reason"]].tolist() == ["REJECTED", "strategy_break"]
+
+
+def test_the_example_of_the_readme_runs(broker, blotter):
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"## Several strategies in one account\n\n```python\n(.*?)```", readme, re.DOTALL)
+    names = {"sx": sx, "broker": broker, "blotter": blotter, "value": {"SPY": 0.5}, "trend": {"SPY": 0.2}}
+    exec(example, names)  # noqa: S102 - our own README
+    # 0.6 and 0.4 of 100,000: 75 and 20 shares at 400. Of the 100 in the account none is nobody's; 10 of TLT are.
+    assert rows_of(blotter.strategy_positions(broker.positions())) == [
+        ["trend", "SPY", 20.0],
+        ["unassigned", "TLT", 10.0],
+        ["value", "SPY", 75.0],
+    ]
 
 
 CHILD = """
