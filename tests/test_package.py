@@ -107,17 +107,20 @@ def test_dir_lists_the_public_names():
 
 def test_import_loads_nothing_heavier_than_pandas():
     code = (
-        "import sys, stocklean_exec; print(sorted({'duckdb', 'ib_async', 'IPython', 'highspy'} & {*sys.modules}))"
+        "import sys, stocklean_exec; heavy = {'duckdb', 'ib_async', 'IPython', 'highspy', 'exchange_calendars'};"
+        "print(sorted(heavy & {*sys.modules}))"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.strip() == "[]"
 
 
 @pytest.mark.slow
-def test_planning_needs_neither_duckdb_nor_ib_async():
+def test_planning_and_checking_by_hand_load_neither_duckdb_nor_ib_async_nor_a_calendar():
     code = (
-        "import sys, stocklean_exec as sx; sx.plan_orders({'A': 0.5}, None, {'A': 9.0}, nav=1e4, run_id='r');"
-        "print(sorted(set(sys.modules) & {'duckdb', 'ib_async'}))"
+        "import sys, stocklean_exec as sx;"
+        "orders = sx.plan_orders({'A': 0.5}, None, {'A': 9.0}, nav=1e4, run_id='r');"
+        "sx.check_orders(orders, None, quotes={'A': 9.0}, cash=1e4);"
+        "print(sorted(set(sys.modules) & {'duckdb', 'ib_async', 'exchange_calendars'}))"
     )
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert shown.strip() == "[]"
