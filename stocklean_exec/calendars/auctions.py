@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from stocklean_exec.calendars.markets import exchange_name
+
 __all__ = ["ADVISED", "AUCTIONS", "Auctions", "auctions_at", "earliest_auctions"]
 
 ADVISED = timedelta(minutes=15)
@@ -70,7 +72,7 @@ def auctions_at(exchange: str) -> Auctions | None:
     >>> auctions_at("NASDAQ.NMS").loc, auctions_at("LSE")
     (datetime.timedelta(seconds=120), None)
     """
-    name = exchange.strip().upper().partition(".")[0]
+    name = exchange_name(exchange)
     return next((row for row in AUCTIONS if name in row.exchanges), None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Market", "home_market", "market_at"]
+__all__ = ["Market", "exchange_name", "home_market", "market_at"]
 
 
 class Market(NamedTuple):
@@ -61,6 +61,18 @@ _BY_EXCHANGE = {
 _OTHERS = frozenset({"OSE.JPN"})  # Osaka, whose derivatives trade on holidays of Tokyo; OSE alone is Oslo
 
 
+def exchange_name(exchange: str) -> str:
+    """Interactive Brokers' name of an exchange without what follows a period, as contracts carry it.
+
+    Examples
+    --------
+    >>> exchange_name("enext.be"), exchange_name("OSE.JPN")
+    ('ENEXT', 'OSE.JPN')
+    """
+    name = exchange.strip().upper()
+    return name if name in _OTHERS else name.partition(".")[0]
+
+
 def market_at(exchange: str) -> Market | None:
     """Market of an exchange by Interactive Brokers' name; None for one that is not known, and for ``SMART``.
 
@@ -69,8 +81,7 @@ def market_at(exchange: str) -> Market | None:
     >>> market_at("BVME.ETF"), market_at("OSE"), market_at("OSE.JPN")
     (Market(calendar='XMIL', currency='EUR'), Market(calendar='XOSL', currency='NOK'), None)
     """
-    name = exchange.strip().upper()
-    return None if name in _OTHERS else _BY_EXCHANGE.get(name.partition(".")[0])
+    return _BY_EXCHANGE.get(exchange_name(exchange))
 
 
 def home_market(currency: str) -> Market | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from stocklean_exec.calendars.markets import exchange_name
 from stocklean_exec.schema.prices import round_to_tick
 
 if TYPE_CHECKING:
@@ -196,10 +197,10 @@ def listing_name(exchange: str) -> str:
 
     Examples
     --------
-    >>> listing_name("ENEXT.BE"), listing_name("ISLAND"), listing_name("LSE")
-    ('ENEXT', 'NASDAQ', 'LSE')
+    >>> listing_name("ENEXT.BE"), listing_name("ISLAND"), listing_name("OSE.JPN")
+    ('ENEXT', 'NASDAQ', 'OSE.JPN')
     """
-    name = exchange.strip().upper().partition(".")[0]
+    name = exchange_name(exchange)
     return _OLD_NAMES.get(name, name)
 
 

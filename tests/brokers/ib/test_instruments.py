@@ -66,6 +66,15 @@ def test_a_primary_exchange_tells_two_listings_apart(primary, expected):
     assert choose(Instrument("VOD", currency="GBP", primary_exchange=primary), [LONDON, IRELAND]) is expected
 
 
+def test_osaka_keeps_its_full_name_and_is_not_oslo():
+    osaka = listed(13, "OSE.JPN", "JPY", "N225")
+    assert osaka.primary_exchange == "OSE.JPN"
+    assert choose(Instrument("N225", currency="JPY", primary_exchange="ose.jpn"), [osaka]) is osaka
+    assert (
+        choose(Instrument("N225", currency="JPY", primary_exchange="OSE"), [osaka]).reason == "unknown_instrument"
+    )
+
+
 def test_an_ambiguous_symbol_names_its_candidates():
     refusal = choose(Instrument("VOD", currency="GBP"), [LONDON, IRELAND, NEW_YORK])
     assert refusal.text == "VOD is ambiguous at TWS: LSE 11, ENEXT 12; give con_id or primary_exchange"
