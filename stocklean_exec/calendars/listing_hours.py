@@ -28,6 +28,8 @@ _USUAL_CURRENCY = "USD"  # as everywhere in this package, where none is given
 _TOLERANCE = timedelta(minutes=10)
 """By which calendar and contract may differ: a choice, above the closing auctions after continuous trading in
 London, Paris and Frankfurt, which one of them counts and the other does not (five minutes)."""
+_SHORTEST = timedelta(hours=1)
+"""A session of an exchange is longer: a choice, below the two and a half hours of a half day in Hong Kong."""
 
 
 class Instrument(NamedTuple):
@@ -112,9 +114,12 @@ def hours_of(instrument: Instrument, at: datetime) -> MarketHours:
         if found.disagreement:
             notes.append(found.disagreement)
     auctions = None if market is None else auctions_at(name) if name else earliest_auctions(market.calendar)
-    found = _with_cutoffs(found, auctions)
     if auctions is None and market is not None:
         notes.append(f"no cut-offs of the auctions at {name or market.calendar} are known")
+    if auctions is not None and calendar is not None and found.opens_at is not None:
+        found = _with_cutoffs(found, auctions, calendar)
+        if None in (found.moc_cutoff, found.opg_cutoff):
+            notes.append("that session is not the exchange's own, whose auctions have other times")
     return found._replace(notes=tuple(notes))
 
 
@@ -159,13 +164,24 @@ def _with_session(
     return found._replace(next_open=opens)
 
 
-def _with_cutoffs(found: MarketHours, auctions: Auctions | None) -> MarketHours:
-    if auctions is None or found.opens_at is None or found.closes_at is None:
+def _with_cutoffs(found: MarketHours, auctions: Auctions, calendar: Schedule) -> MarketHours:
+    """Add the cut-offs of the auctions, where the session is one of the exchange, or one that closes before it.
+
+    A simulator may have sessions of its own, and a close that was brought forward may be in no calendar yet.
+    """
+    if found.opens_at is None or found.closes_at is None:
+        return found
+    own = calendar.current_or_next(found.opens_at)
+    if own is None or own.opens_at >= found.closes_at:  # the exchange is closed then
+        return found
+    if abs(found.opens_at - own.opens_at) <= _TOLERANCE:
+        found = found._replace(opg_cutoff=found.opens_at - auctions.opg)
+    is_long = found.closes_at - found.opens_at >= _SHORTEST
+    if not (is_long and found.closes_at <= own.closes_at + _TOLERANCE):
         return found
     return found._replace(
         moc_cutoff=found.closes_at - auctions.moc,
         loc_cutoff=found.closes_at - auctions.loc,
-        opg_cutoff=found.opens_at - auctions.opg,
         cancel_cutoff=found.closes_at - auctions.cancel,
     )
 

@@ -125,12 +125,33 @@ def test_the_contracts_own_hours_count_before_the_calendar():
     assert (agreed.is_open, agreed.hours_from, agreed.disagreement) == (False, "contract", "")
     own = hours_of(told("0930-20261126:1600"), thursday)
     assert (own.is_open, own.hours_from) == (True, "contract")
-    assert local(own.moc_cutoff, NEW_YORK) == "11-26 15:50"
+    assert own.moc_cutoff is None  # the exchange is closed by its calendar
     assert own.disagreement == (
         "TWS and the exchange's calendar disagree: 2026-11-26 14:30 to 21:00 UTC by TWS, "
         "2026-11-27 14:30 to 18:00 UTC by the calendar"
     )
     assert own.disagreement in own.notes
+
+
+@pytest.mark.parametrize(
+    ("friday", "cutoffs"),
+    [
+        pytest.param("0930-20261127:1300", "12:50 09:28", id="the exchange's session"),
+        pytest.param("0935-20261127:1305", "12:55 09:33", id="about the same"),
+        pytest.param("0930-20261127:1130", "11:20 09:28", id="a close that was brought forward"),
+        pytest.param("1000-20261127:1330", " ", id="later"),
+        pytest.param("1000-20261127:1300", "12:50 ", id="opened late"),
+        pytest.param("0930-20261127:1000", " 09:28", id="half an hour"),
+        pytest.param("1100-20261127:1105", " ", id="five minutes, of a simulator"),
+        pytest.param("1900-20261127:2300", " ", id="when the exchange is closed"),
+    ],
+)
+def test_cut_offs_are_those_of_the_exchanges_own_session(friday, cutoffs):
+    hours = f"20261125:0930-20261125:1600;20261126:CLOSED;20261127:{friday};20261128:CLOSED"
+    found = hours_of(told()._replace(hours=hours), moment("2026-11-26 11:00"))
+    times = (found.moc_cutoff, found.opg_cutoff)
+    assert " ".join(local(when, NEW_YORK)[6:] for when in times) == cutoffs
+    assert ("not the exchange's own" in "; ".join(found.notes)) is (None in times)
 
 
 @pytest.mark.parametrize(
