@@ -125,7 +125,8 @@ def test_a_short_sale_needs_buying_power_and_a_sale_of_holdings_needs_none(conne
     # Equity is 10,000, and the margin of the shares 10,000: there is no buying power left.
     assert kinds(peer.place(1, "XOM", "SELL", 1)) == REFUSED
     assert kinds(peer.place(2, action="SELL", quantity=201)) == REFUSED  # 100 held, 101 short
-    assert kinds(peer.place(3, action="SELL", quantity=100))[-1] == "cm"
+    assert kinds(peer.place(3, action="SELL", quantity=60))[-1] == "cm"
+    assert kinds(peer.place(4, action="SELL", quantity=40))[-1] == "cm"
 
 
 def test_short_sales_of_a_margin_account_can_be_refused(connect, kinds):
