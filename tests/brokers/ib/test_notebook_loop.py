@@ -1,8 +1,10 @@
 """A user's own synchronous calls of ib_async in a real kernel, before and after enable_notebook()."""
 
 import asyncio
+import sys
 
 import nbformat
+import nest_asyncio2
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -66,6 +68,25 @@ def test_a_loop_patched_earlier_is_refused_before_anything_is_changed(monkeypatc
     with pytest.raises(sx.NotebookError, match=r"Restart the kernel, and call sx\.enable_notebook\(\)"):
         asyncio.run(cell())
     assert not hasattr(asyncio, "_nest_asyncio2")
+
+
+@pytest.mark.parametrize("is_patched", [False, True])
+def test_the_running_loop_is_patched_and_a_later_start_loop_finds_the_same_patch(is_patched, monkeypatch):
+    patched = []
+    monkeypatch.setattr(nest_asyncio2, "apply", patched.append)
+    monkeypatch.setitem(sys.modules, "nest_asyncio", None)  # what it was comes back at the end
+    if is_patched:  # by a call before this one
+        for name in ("_nest_patched", "_nest_asyncio2"):
+            monkeypatch.setattr(asyncio, name, True, raising=False)
+
+    async def cell():
+        assert sx.enable_notebook() is None
+        return asyncio.get_running_loop()
+
+    assert [asyncio.run(cell())] == patched
+    import nest_asyncio  # noqa: PLC0415 - as util.startLoop() of ib_async does
+
+    assert nest_asyncio is nest_asyncio2
 
 
 def test_enable_notebook_patches_nothing_outside_a_loop():
