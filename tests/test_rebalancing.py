@@ -307,6 +307,98 @@ def test_a_second_rebalance_does_not_double_the_working_orders_of_the_first(blot
         assert broker.open_orders()["quantity"].sum() == 1_020.0
 
 
+class Deaf(MockBroker):
+    """ABC fills 300 shares and rests, XYZ rests; the cancel of some orders is never confirmed."""
+
+    def __init__(self, *deaf):
+        rows = [("ABC", "fill", 300.0), ("ABC", "rest", None), ("XYZ", "rest", None)]
+        super().__init__(
+            ABC, cash=50_000.0, fill_plan=pd.DataFrame(rows, columns=["symbol", "action", "quantity"])
+        )
+        self.deaf, self.asked = deaf, []
+
+    def cancel(self, client_order_id):
+        self.asked.append(client_order_id)
+        if client_order_id not in self.deaf:
+            super().cancel(client_order_id)
+
+
+CANCELS = {"approve": "ann", "timeout": 0.3, "limits": sx.Limits(duplicate_window=None), "nav": 50_000.0}
+"""Options of runs that follow each other at once; NAV as it was at the start."""
+
+
+def texts_of(states, code):
+    warnings = sx.input_warnings(states)
+    return warnings.loc[warnings["code"] == code, "detail"].tolist()
+
+
+@pytest.mark.slow
+def test_working_orders_are_cancelled_first_and_what_they_left_is_planned_again(blotter):
+    broker = Deaf()
+    sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", dry_run=False, **CANCELS)  # 1,000 at 25
+    states = sx.rebalance(
+        {"ABC": 0.5}, broker, blotter, run_id="two", dry_run=False, on_open_orders="cancel", **CANCELS
+    )
+    assert texts_of(states, "cancelled_first") == [
+        "BUY 700 ABC (one-ABC-BUY) was cancelled before this plan was made"
+    ]
+    assert states["quantity"].tolist() == [700.0]
+    columns = ["status", "filled_quantity"]
+    assert blotter.orders("one")[columns].to_numpy().tolist() == [["CANCELLED", 300.0]]
+    assert broker.open_orders()["client_order_id"].tolist() == ["two-ABC-BUY"]
+
+
+@pytest.mark.slow
+def test_a_dry_run_names_what_it_would_cancel_and_leaves_the_orders_of_others(blotter):
+    broker = Deaf()
+    with sx.open_blotter() as theirs:
+        sx.rebalance({"XYZ": 0.1}, broker, theirs, run_id="theirs", dry_run=False, **CANCELS)
+    sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", dry_run=False, **CANCELS)
+    plan = sx.rebalance(
+        {"ABC": 0.5, "XYZ": 0.2}, broker, blotter, run_id="two", on_open_orders="cancel", **CANCELS
+    )
+    assert texts_of(plan, "would_cancel") == [
+        "BUY 700 ABC (one-ABC-BUY) is working, and is cancelled before this plan is sent"
+    ]
+    rows = plan.set_index("symbol")
+    assert rows["quantity"].to_dict()["ABC"] == 700.0
+    assert rows["status"].to_dict() == {"ABC": "NEW", "XYZ": "REJECTED"}
+    assert rows.loc["XYZ", "reason"] == "open_order_exists"
+    assert broker.asked == []
+    assert sorted(broker.open_orders()["client_order_id"]) == ["one-ABC-BUY", "theirs-XYZ-BUY"]
+
+
+@pytest.mark.slow
+def test_an_order_whose_cancel_is_not_confirmed_rejects_its_symbol_and_no_other(blotter):
+    broker = Deaf("one-ABC-BUY")
+    sx.rebalance({"ABC": 0.5, "XYZ": 0.2}, broker, blotter, run_id="one", dry_run=False, **CANCELS)
+    states = sx.rebalance(
+        {"ABC": 0.5, "XYZ": 0.2}, broker, blotter, run_id="two", dry_run=False, on_open_orders="cancel", **CANCELS
+    )
+    assert broker.asked == ["one-ABC-BUY", "one-XYZ-BUY"]
+    assert texts_of(states, "not_cancelled") == [
+        "one-ABC-BUY may still be working: its cancel was not confirmed within 0.3 s"
+    ]
+    rows = states.set_index("symbol")
+    assert rows["status"].to_dict() == {"ABC": "REJECTED", "XYZ": "SUBMITTED"}
+    assert rows.loc["ABC", "reason"] == "open_order_exists"
+    assert sorted(broker.open_orders()["client_order_id"]) == ["one-ABC-BUY", "two-XYZ-BUY"]
+
+
+@pytest.mark.slow
+def test_nothing_is_cancelled_for_a_plan_that_cannot_be_sent(blotter):
+    broker = Deaf()
+    sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", dry_run=False, **CANCELS)
+    options = {"run_id": "two", "dry_run": False, "on_open_orders": "cancel", **CANCELS}
+    with pytest.raises(InputError):
+        sx.rebalance({"ABC": "half"}, broker, blotter, **options)
+    blotter.halt("drill")
+    with pytest.raises(HaltedError, match="drill"):
+        sx.rebalance({"ABC": 0.5}, broker, blotter, **options)
+    assert broker.asked == []
+    assert broker.open_orders()["client_order_id"].tolist() == ["one-ABC-BUY"]
+
+
 @pytest.mark.slow
 def test_working_orders_of_other_clients_or_without_reference_are_considered(blotter):
     with resting_broker("sim") as broker:
