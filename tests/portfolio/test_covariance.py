@@ -97,6 +97,12 @@ def test_a_negative_eigenvalue_is_named():
     )
 
 
+def test_an_eigenvalue_just_below_zero_is_round_off_whatever_the_mean_variance():
+    names = ["A", "B"]
+    assert align_covariance(pd.DataFrame(np.diag([1.0, -8e-9]), names, names), names).matrix is not None
+    assert problems(pd.DataFrame(np.diag([1.0, -2e-8]), names, names), names)[0] == [(None, "covariance_invalid")]
+
+
 def test_numbers_and_labels_that_cannot_be_used_are_refused():
     assert problems(FRAME.replace(0.02, np.nan))[0] == [("B", "covariance_invalid"), ("C", "covariance_invalid")]
     assert "not symmetric" in problems(FRAME + np.triu(np.full((3, 3), 0.001)) - np.eye(3) * 0.001)[1]

@@ -116,3 +116,9 @@ def test_a_holding_in_a_market_of_lots_is_sold_in_whole_lots(held, sold, rest):
     # What stays is not spent: 10,000 less its value.
     stays = -sum(row[2] for row in rest)
     assert 10_000 - stays - 300 < found.loc["A", "quantity"] * 150 < 10_000 - stays
+
+
+def test_a_trade_to_the_edge_that_is_no_share_is_one_row_with_the_whole_wish():
+    # A is 240 under its target of 1,000 and 40 outside of a band of 200: 0.4 of a share of 100.
+    orders = plan(targets={"A": 0.1}, positions={"A": 7.6}, quotes={"A": 100.0}, band=0.02, band_to="edge")
+    assert left_out(orders) == [["A", 2.4, 240.0, "below_one_lot"]]

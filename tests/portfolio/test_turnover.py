@@ -42,6 +42,15 @@ def test_cap_and_cash_together():
     assert found.is_capped
 
 
+def test_the_levels_of_both_constraints_are_those_of_buys_and_of_sells():
+    # As above: buys are reduced by 0.02, and sells of 0.01 in all by 0.0025. Half of the sum of both is the level
+    # of turnover, half of their difference that of cash.
+    allowed = turnover._Allowed(np.array([1.0, 1, -1, -1]), np.array([0.03, 0.02, 0.01, 0.005]), 0.02, 0.0)
+    point = allowed.nearest(allowed.most, np.ones(4))
+    assert point.turnover_level == pytest.approx(0.01125)
+    assert point.cash_level == pytest.approx(0.00875)
+
+
 def test_a_name_is_not_traded_beyond_its_largest_trade():
     wish = np.array([0.05, 0.02, -0.03])
     found = limited_trades(wish, np.array([0.01, 0.02, 0.0]), turnover=0.02)
@@ -107,6 +116,29 @@ def test_the_least_tracking_error_is_that_of_another_solver(seed, form):
         assert left == pytest.approx(other, rel=1e-4, abs=1e-4)
     assert found.gap + 1e-15 >= 0
     assert found.gap <= 2e-6 * wish @ matrix @ wish
+
+
+def test_the_active_set_alone_solves_most_problems_to_the_last_digit(monkeypatch):
+    monkeypatch.setattr(turnover, "_ROUNDS", 1)
+    monkeypatch.setattr(turnover, "_STEPS", 0)
+    solved = 0
+    for seed in range(30):
+        wish, most, cap, cash, risk = random_problem(seed)
+        found = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk)
+        solved += found.gap <= 1e-9 * float(wish @ risk.times(wish))
+    assert solved >= 25  # it need not settle; the gradient steps are for the others
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_gap_bounds_how_much_better_the_best_is(seed):
+    wish, most, cap, cash, risk = random_problem(seed)
+    best = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk).trades
+    allowed = turnover._Allowed(np.sign(most), np.abs(most), cap, cash)
+    half = lambda trades: (trades - wish) @ risk.times(trades - wish) / 2  # noqa: E731 - one line
+    for share in (0.0, 0.5, 0.9, 1.0):
+        sizes = np.abs(best) * share
+        gap = turnover._gap(wish, allowed, risk, turnover._Point(sizes))
+        assert gap >= half(allowed.side * sizes) - half(best) - 1e-15
 
 
 def test_what_one_method_does_not_settle_the_other_one_does(monkeypatch):
