@@ -64,6 +64,7 @@ class AlgoDesk:
             self._trading.set_status(order, "Submitted")
         else:
             context.clock.schedule_at(found.start, partial(self._open_window, order))
+        self._trading.reevaluate(order)
         self.schedule(order)
 
     def _open_window(self, order: Order) -> None:
@@ -71,12 +72,20 @@ class AlgoDesk:
             self._trading.set_status(order, "Submitted")
 
     def schedule(self, order: Order) -> None:
-        """Schedule the slices that are still to come, and the end of a window that was stated."""
+        """Schedule the next slice of an order, and behind the last one the end of its window."""
         clock = self._context.clock
-        for at in slice_times(order.request, order.algo_from, order.algo_until):
-            if at >= clock.now():
-                clock.schedule_at(at, partial(self._trading.reevaluate, order))
-        clock.schedule_at(max(order.algo_until, clock.now()), partial(self._end, order))
+        if not order.active:
+            return
+        slices = slice_times(order.request, order.algo_from, order.algo_until)
+        at = next((one for one in slices if one > clock.now()), order.algo_until)
+        clock.schedule_at(at, partial(self._step, order, at))
+
+    def _step(self, order: Order, at: float) -> None:
+        if at >= order.algo_until:
+            self._end(order)
+        else:
+            self._trading.reevaluate(order)
+            self.schedule(order)
 
     def _end(self, order: Order) -> None:
         """The window is over: what is left is cancelled if an end was stated, else worked as its plain type."""

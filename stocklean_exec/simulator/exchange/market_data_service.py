@@ -75,7 +75,7 @@ class MarketDataService:
             "tradingClass": contract.trading_class,
             "conId": contract.con_id,
             "minTick": contract.min_tick,
-            "orderTypes": permitted_tokens(contract),
+            "orderTypes": permitted_tokens(contract, exchange),
             "validExchanges": contract.valid_exchanges,
             "priceMagnifier": contract.price_magnifier,
             "longName": contract.long_name,

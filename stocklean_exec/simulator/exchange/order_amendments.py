@@ -90,6 +90,9 @@ class OrderAmendments:
             self._trading.set_status(order, "Submitted" if is_working else "PreSubmitted")
         self._trading.schedule_times(order)
         self._trading.reevaluate(order)
+        script = self._trading.scripts.get(order.perm_id)
+        if script is not None and script.busy:
+            return
         if order.active and order.request.tif in {"IOC", "FOK"} and order.status == "Submitted":
             self._trading.kill(order)
 

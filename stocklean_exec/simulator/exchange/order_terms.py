@@ -113,11 +113,14 @@ def is_reg_nms(contract: Contract) -> bool:
     return contract.sec_type == "STK" and contract.currency == "USD"
 
 
-def takes_type(contract: Contract, order_type: str) -> bool:
-    """Whether orders of this type are for this kind of contract: MIDPRICE is for US stocks alone."""
+def takes_type(contract: Contract, order_type: str, exchange: str = "") -> bool:
+    """Whether orders of this type are for this kind of contract, at ``exchange`` or else by the smart route.
+
+    MIDPRICE is for US stocks alone, and goes to SMART.
+    """
     if contract.is_pair:
         return order_type in _PAIR_TYPES
-    return order_type != "MIDPRICE" or is_reg_nms(contract)
+    return order_type != "MIDPRICE" or (is_reg_nms(contract) and exchange in {"", "SMART"})
 
 
 def pegs_at(contract: Contract, exchange: str) -> bool:
@@ -125,8 +128,8 @@ def pegs_at(contract: Contract, exchange: str) -> bool:
     return not is_reg_nms(contract) or (exchange or contract.exchange) in _SMART_ROUTES
 
 
-def permitted_tokens(contract: Contract) -> str:
-    """The permitted order types of contract details: those that the venue accepts for ``contract``.
+def permitted_tokens(contract: Contract, exchange: str = "") -> str:
+    """The permitted order types of contract details: those that the venue accepts for a contract at an exchange.
 
     Examples
     --------
@@ -135,9 +138,12 @@ def permitted_tokens(contract: Contract) -> str:
     >>> "MIDPX" in tokens, "STPLMT" in tokens, "PEGMID" in tokens
     (True, True, False)
     """
-    types = {token for kind, token in TOKENS.items() if takes_type(contract, kind)}
-    attributes = set(_ATTRIBUTES) - (_STOCKS_ALONE if contract.is_pair else set())
-    return ",".join(sorted(types | attributes))
+    tokens = {token for kind, token in TOKENS.items() if takes_type(contract, kind, exchange)} | set(_ATTRIBUTES)
+    if contract.is_pair:
+        tokens -= _STOCKS_ALONE
+    elif not pegs_at(contract, exchange):
+        tokens -= {"REL", "RELPCTOFS"}
+    return ",".join(sorted(tokens))
 
 
 def trailing_amount(request: OrderRequest, price: float) -> float:

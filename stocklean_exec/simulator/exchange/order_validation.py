@@ -224,7 +224,7 @@ def check_terms(request: OrderRequest, contract: Contract) -> Refusal | None:
         return Refusal(114, _NO_RELATIVES)
     if request.order_type == "REL" and not pegs_at(contract, request.contract.exchange):
         return Refusal(115, _SMART_ALONE)
-    if not takes_type(contract, request.order_type) or (
+    if not takes_type(contract, request.order_type, request.contract.exchange) or (
         contract.is_pair and (request.algo or request.tif == "OPG")
     ):
         return Refusal(387, _UNSUPPORTED)

@@ -88,6 +88,13 @@ def test_a_smaller_quantity_counts_for_the_parts_to_come(connect):
     assert peer.venue.ledger.find(1, 1).status == "Filled"
 
 
+def test_a_clock_that_jumps_over_waits_stops_when_the_order_is_done(connect):
+    peer = connect(start="2022-12-29 12:00:00")
+    peer.place(1, quantity=60, algo=["ArrivalPx", "riskAversion", "Get Done", "endTime", "16:00:00 US/Eastern"])
+    assert peer.venue.ledger.find(1, 1).status == "Filled"
+    assert peer.venue.clock.now() - peer.venue.clock.started < 1.0
+
+
 def test_a_window_that_is_over_is_warned_of(connect, kinds):
     peer = connect(**ALIVE)
     seen = peer.place(1, quantity=60, algo=["Twap", "endTime", "11:00:00 US/Eastern"])

@@ -29,6 +29,12 @@ def test_market_orders_come_first_then_better_limits_then_time():
     assert traded(orders, Print(400.0, size=250)) == [(3, 100), (4, 100), (2, 50)]
 
 
+def test_an_order_that_has_traded_before_has_its_rest_in_the_auction():
+    one = order(1)
+    one.filled = 30.0
+    assert traded([one], Print(400.0)) == [(1, 70)]
+
+
 def test_each_side_has_the_size_of_the_auction():
     orders = [order(1), order(2, "SELL"), order(3, "SELL")]
     assert traded(orders, Print(400.0, size=150)) == [(1, 100), (2, 100), (3, 50)]

@@ -269,3 +269,12 @@ def test_the_end_of_a_good_till_date_order_can_be_moved(connect):
     assert peer.venue.ledger.find(1, 1).status == "Submitted"
     peer.venue.clock.advance(3600)
     assert peer.venue.ledger.find(1, 1).status == "Cancelled"
+
+
+def test_an_order_that_a_scenario_works_goes_on_when_it_is_changed_to_immediate_or_cancel(connect):
+    steps = [{"rest": True}, {"wait": 5}, {"fill": "rest"}]
+    peer = connect({"order": [{"steps": steps}]}, clock="manual")
+    rest(peer)
+    rest(peer, tif="IOC")
+    peer.venue.clock.advance(6.0)
+    assert peer.venue.ledger.find(1, 1).status == "Filled"

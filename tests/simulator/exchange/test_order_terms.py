@@ -64,6 +64,15 @@ def test_currencies_have_no_auction_no_algorithm_and_nothing_to_peg_to():
     assert tokens(make_contract("SPY")) - tokens(pair()) == missing
 
 
+def test_what_is_pegged_to_the_market_is_not_permitted_at_one_exchange(connect, kinds):
+    spy = make_contract("SPY")
+    directed = set(order_terms.permitted_tokens(spy, "NYSE").split(","))
+    assert tokens(spy) - directed == {"MIDPX", "REL", "RELPCTOFS"}
+    peer = connect()
+    assert kinds(peer.place(1, order_type="MIDPRICE", exchange="NYSE")) == ["err 387"]
+    assert kinds(peer.place(1, order_type="REL", stop="0", exchange="NYSE")) == ["err 115"]
+
+
 def test_contract_details_have_the_permitted_types(connect):
     peer = connect()
     seen = peer.send("9", "8", "5", "0", "SPY", "STK", "", "", "", "", "SMART", "", "USD", "", "", "0", "", "", "")

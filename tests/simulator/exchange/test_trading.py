@@ -420,6 +420,24 @@ def test_an_order_that_is_good_after_a_time_rests_from_then_on(connect, kinds):
     assert kinds(peer.take())[-1] == "st Submitted"
 
 
+def test_an_order_that_was_cancelled_before_its_time_does_not_wake(connect):
+    peer = connect(start="2022-12-29 10:00:00")
+    peer.place(1, good_after="20221229 10:30:00 US/Eastern")
+    peer.send("4", "1", "1", "")
+    peer.venue.clock.advance(1801)
+    assert peer.venue.ledger.fills == []
+
+
+def test_the_time_after_which_an_order_is_good_can_be_moved(connect):
+    peer = connect(start="2022-12-29 10:00:00")
+    peer.place(1, good_after="20221229 10:30:00 US/Eastern")
+    peer.place(1, good_after="20221229 11:00:00 US/Eastern")
+    peer.venue.clock.advance(1801)
+    assert peer.venue.ledger.fills == []
+    peer.venue.clock.advance(1800)
+    assert len(peer.venue.ledger.fills) == 1
+
+
 def test_a_cancelled_stop_is_held_by_nothing(connect):
     peer = connect()
     peer.place(1, order_type="STP", stop="402.00")
