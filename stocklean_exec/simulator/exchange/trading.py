@@ -26,6 +26,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING
 
+from stocklean_exec.fill_model import far_touch
 from stocklean_exec.simulator.clock import parse_instant
 from stocklean_exec.simulator.exchange.algo_desk import AlgoDesk
 from stocklean_exec.simulator.exchange.algos import is_scheduled
@@ -43,7 +44,15 @@ if TYPE_CHECKING:
 __all__ = ["TradingService"]
 
 _SUBMITTED_FIRST = LIMITED | TRAILING | {"REL"}  # types reported as Submitted before their first execution
+_FAR_THROUGH = "The limit price is too far through the market"
+_DAY = 86_400.0  # seconds
 _LOCATE_SECONDS = 1.0  # a choice: long enough to see whyHeld, short enough for a wall clock
+
+
+def _end_of(good_till: str, zone: str) -> float:
+    """When a good-till-date order ends: at a time, or with a day."""
+    instant = parse_instant(good_till, zone)
+    return instant + _DAY if len(good_till.split()) == 1 and good_till.strip().isdigit() else instant
 
 
 class TradingService:
@@ -111,7 +120,7 @@ class TradingService:
         """Schedule the end of a good-till-date order, and the start of one that is good after a time."""
         clock, zone = self.context.clock, self.switches.time_zone
         if order.request.tif == "GTD":
-            until = parse_instant(order.request.good_till, zone)
+            until = _end_of(order.request.good_till, zone)
             clock.schedule_at(until, partial(self._expire_at, order), work=False)
         if self._is_before_good_after(order):
             after = parse_instant(order.request.good_after, zone)
@@ -120,7 +129,7 @@ class TradingService:
     def _expire_at(self, order: Order) -> None:
         """The end of a good-till-date order, unless it was moved meanwhile."""
         if order.request.tif == "GTD" and order.active:
-            until = parse_instant(order.request.good_till, self.switches.time_zone)
+            until = _end_of(order.request.good_till, self.switches.time_zone)
             if until <= self.context.clock.now():
                 self.expire(order)
 
@@ -186,6 +195,9 @@ class TradingService:
             self.algo_desk.begin(order)
             return
         executions = [] if waits else self._executions(order)
+        if executions and self._is_far_through(order):
+            self._cancel_far_through(order)
+            return
         if order.request.tif == "FOK" and sum(one.quantity for one in executions) < order.remaining:
             executions = []
         if executions:
@@ -196,6 +208,21 @@ class TradingService:
             self.kill(order)
         elif order.active and not executions:
             self._rest(order)
+
+    def _is_far_through(self, order: Order) -> bool:
+        """Whether a limit is so far through the market that IB's price check cancels the order."""
+        touch = far_touch(order.request.side, self._quote(order))
+        if self.switches.price_check <= 0 or touch is None or order.request.order_type not in LIMITED:
+            return False
+        through = order.limit - touch[0] if order.request.side == "BUY" else touch[0] - order.limit
+        return through > self.switches.price_check * touch[0]
+
+    def _cancel_far_through(self, order: Order) -> None:
+        if order.request.tif in {"IOC", "FOK"}:
+            self.kill(order)
+        else:
+            self.set_status(order, "PreSubmitted")
+            self.cancel_by_system(order, _FAR_THROUGH)
 
     def kill(self, order: Order) -> None:
         """End an IOC or FOK order that did not fill: without a code, as captured."""

@@ -102,6 +102,9 @@ class Switches:
     outside_rth: str = "warned"
     """The flag outsideRth on MOC, LOC, OPG, IOC and FOK orders: ``warned`` (2109) and ignored, or ``refused``
     (411)."""
+    price_check: float = 0.0
+    """Fraction of the far touch by which a limit may be through the market, if above 0: beyond it the order is
+    cancelled (202; IOC and FOK without a code, as captured at 0.2, where 0.03 passed)."""
     modify_filled: str = "104"
     """Answer to a modification of a filled order: ``104``, or ``silent``, as captured in April 2026."""
     what_if: str = "answered"

@@ -450,3 +450,29 @@ def test_outside_of_the_session_orders_with_a_limit_trade_if_they_ask_for_it(con
     peer = connect({"switches": {"hours": "exchange"}}, start="2022-12-29 18:00:00")
     peer.place(1, order_type=kind, limit="401.00", stop="400.00", outside_rth="1")
     assert bool(peer.venue.ledger.fills) is trades
+
+
+def test_a_good_till_date_without_a_time_is_the_whole_day(connect):
+    peer = connect(start="2022-12-29 10:00:00")
+    peer.place(1, order_type="LMT", limit="390.00", tif="GTD", good_till="20221229")
+    peer.venue.clock.advance(13.9 * 3600)
+    assert peer.venue.ledger.find(1, 1).status == "Submitted"
+    peer.venue.clock.advance(0.2 * 3600)
+    assert peer.venue.ledger.find(1, 1).status == "Cancelled"
+
+
+@pytest.mark.parametrize(
+    ("tif", "limit", "expected"),
+    [
+        ("IOC", "480.20", ["oo PendingCancel", "st PendingCancel", "st Cancelled"]),  # captured: 20 % through
+        ("FOK", "480.20", ["oo Inactive", "st Inactive"]),  # captured
+        ("DAY", "480.20", ["oo PreSubmitted", "st PreSubmitted", "st Cancelled", "err 202"]),
+        ("DAY", "412.10", ["oo Submitted", "st Submitted", *FULL_FILL[2:]]),  # captured: 3 % is accepted
+        ("IOC", "412.10", ["oo Submitted", "st Submitted", *FULL_FILL[2:]]),
+    ],
+)
+def test_a_limit_far_through_the_market_can_be_cancelled_by_a_price_check(connect, kinds, tif, limit, expected):
+    peer = connect({"switches": {"price_check": 0.1}})  # of 400.10
+    assert kinds(peer.place(1, order_type="LMT", limit=limit, tif=tif)) == expected
+    assert kinds(peer.place(2, action="SELL", order_type="LMT", limit="300.00"))[-1] == "err 202"
+    assert kinds(connect().place(1, order_type="LMT", limit="480.20"))[-1] == "cm"  # by default there is none
