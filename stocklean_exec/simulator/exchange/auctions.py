@@ -1,8 +1,9 @@
 """The opening and the closing auction: one print, in which the orders for it trade or are cancelled.
 
-MOC, LOC and OPG orders wait for their auction. It prints at one price: the one that an event states, else the last
-trade at that moment. Market orders trade first, then limits by how far they are from the print, then by time;
-a limit on the wrong side of the print does not trade. What an auction leaves over IB cancels (202).
+MOC, LOC and OPG orders wait for their auction. It prints at one price: the one that an event states, else that of
+the quotes (``opening_print``, ``closing_print``), else the last trade at that moment. Market orders trade first,
+then limits by how far they are from the print, then by time; a limit on the wrong side of the print does not
+trade. What an auction leaves over IB cancels (202).
 
 The rest of the market takes whatever our orders need, unless an event says otherwise:
 
@@ -132,15 +133,17 @@ class Auctions:
                 waiting.setdefault(key, []).append(order)
         for key, orders in waiting.items():
             ready = [one for one in orders if not one.why_held and not one.staged]
-            stated = price if price > 0 else self._reference(orders[0])
+            stated = price if price > 0 else self._reference(orders[0], auction)
             self._print(key, ready, Print(stated, size, imbalance))
             for order in orders:
                 if order.active:
                     self._trading.cancel_by_system(order)
 
-    def _reference(self, order: Order) -> float:
-        """The last trade, else the valuation price, on a tick."""
+    def _reference(self, order: Order, auction: str) -> float:
+        """The print that the quotes state, else the last trade, else the valuation price, on a tick."""
         contract, market = order.contract, self._context.market
+        if (contract.key, auction) in market.prints:
+            return market.prints[contract.key, auction]
         last = market.last_price(contract.key)
         price = last if last > 0 else self._context.price_of(contract.key)
         return round_to_tick(price, tick_at(contract, price)) if price > 0 else price

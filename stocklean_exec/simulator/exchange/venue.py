@@ -91,6 +91,9 @@ class Venue:
         self.market = Market({one.key: one.quote for one in listings})
         self.market.last_times |= {one.key: one.last_time for one in listings if not math.isnan(one.last_time)}
         self.market.halted |= {one.key: one.halted for one in listings if one.halted is not None}
+        for one in listings:
+            prints = {"open": one.opening_print, "close": one.closing_print}
+            self.market.prints |= {(one.key, name): price for name, price in prints.items() if price > 0}
         self.catalogue = Catalogue(listed_contract(one) for one in listings)
         self.ledger = self._open_ledger()
         try:

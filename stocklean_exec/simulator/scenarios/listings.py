@@ -36,8 +36,8 @@ LISTING_COLUMNS = (
     *("sec_type", "price_steps"),
 )
 """Optional columns of a source of quotes that describe the contract."""
-STATE_COLUMNS = ("last_time", "halted")
-"""Optional columns of a source of quotes: time of the last trade, and whether trading is halted."""
+STATE_COLUMNS = ("last_time", "halted", "opening_print", "closing_print")
+"""Optional columns of a source of quotes: time of the last trade, a halt, and the prices of both auctions."""
 _CURRENCY_LENGTH = 3  # letters of a currency code: ISO 4217
 _SEC_TYPES = ("STK", "CASH")
 _FIRST_IN_PAIRS = ("EUR", "GBP", "AUD", "NZD", "USD", "CAD", "CHF")  # the convention of the currency market
@@ -67,6 +67,9 @@ class Listing:
     """Time of the last trade, seconds since 1970 UTC."""
     halted: int | None = None
     """Value of the halted tick: 0 no, 1 halted, 2 halted for volatility, -1 not known; None sends no tick."""
+    opening_print: float = math.nan
+    closing_print: float = math.nan
+    """Prices at which the opening and the closing auction print; NaN for the last trade before it."""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:
@@ -194,13 +197,15 @@ def _listing(symbol: str, given: object, first: Listing | None) -> Listing:
 
 def _with_state(listing: Listing, given: object) -> Listing:
     row: Any = given if hasattr(given, "items") else {}
-    when, halted = (text_in(row.get(name)) for name in STATE_COLUMNS)
+    when, halted, opening, closing = (text_in(row.get(name)) for name in STATE_COLUMNS)
     if halted and halted.removesuffix(".0") not in _HALTED:
         raise QuoteError(f"{listing.key}: halted is {halted!r}, not -1, 0, 1 or 2")
     return replace(
         listing,
         last_time=_instant(listing.key, when) if when else listing.last_time,
         halted=int(float(halted)) if halted else listing.halted,
+        opening_print=_above_zero(listing.key, "opening_print", opening) if opening else listing.opening_print,
+        closing_print=_above_zero(listing.key, "closing_print", closing) if closing else listing.closing_print,
     )
 
 

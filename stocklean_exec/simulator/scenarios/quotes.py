@@ -200,6 +200,8 @@ class Market:
         """Times of the last trades where they are known, seconds since 1970 UTC."""
         self.halted: dict[str, int] = {}
         """Values of the halted tick where they are known."""
+        self.prints: dict[tuple[str, str], float] = {}
+        """Prices of the auctions ``open`` and ``close`` by symbol and auction, where the quotes state them."""
         self._steps: dict[str, int] = {}
         self._traded = {symbol: _inside(quote.last, quote) for symbol, quote in self._quotes.items()}
 

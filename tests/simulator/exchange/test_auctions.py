@@ -112,6 +112,19 @@ def test_without_a_price_an_auction_prints_at_the_last_trade(connect):
     assert prices(peer.take()) == [("4", "100", "401.1")]
 
 
+def test_the_quotes_can_state_the_prices_of_both_auctions(connect):
+    quote = {"bid": 399.9, "ask": 400.1, "last": 400.0, "opening_print": 398.5, "closing_print": 402.25}
+    peer = connect(WAITING, quotes={"SPY": quote})
+    peer.place(1, order_type="MOC")
+    peer.place(2, tif="OPG")
+    for auction in ("open", "close"):
+        peer.venue.events.run({"do": "auction", "auction": auction})
+    assert prices(peer.take()) == [("2", "100", "398.5"), ("1", "100", "402.25")]
+    peer.place(3, order_type="MOC")
+    peer.venue.events.run({"do": "auction", "price": 401.0})  # an event comes first
+    assert prices(peer.take()) == [("3", "100", "401.0")]
+
+
 def test_an_auction_can_be_that_of_one_listing(connect):
     peer = connect(WAITING)
     peer.place(1, order_type="MOC")

@@ -184,3 +184,17 @@ def test_price_steps_grow_with_the_price():
 def test_price_steps_that_are_none_are_refused(text):
     with pytest.raises(QuoteError, match="ABC: price_steps"):
         read_listings({"ABC": {"last": 5.0, "price_steps": text}})
+
+
+def test_the_prices_of_auctions_are_stated_or_not():
+    first, second = read_listings({"ABC": {"last": 5.0, "opening_print": "4.9"}, "XYZ": 7.0})
+    assert first.opening_print == 4.9
+    assert all(math.isnan(price) for price in (first.closing_print, second.opening_print, second.closing_print))
+    (changed,) = read_listings({"ABC": {"last": 5.1, "closing_print": 5.2}}, [first])
+    assert (changed.opening_print, changed.closing_print, changed.quote.last) == (4.9, 5.2, 5.1)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "late"])
+def test_the_price_of_an_auction_is_above_zero(text):
+    with pytest.raises(QuoteError, match="ABC: closing_print is"):
+        read_listings({"ABC": {"last": 5.0, "closing_print": text}})
