@@ -1,9 +1,9 @@
 """The mock filler: a broker in this process, without a socket, whose fills are a function of its inputs.
 
-It fills by the shared :mod:`~stocklean_exec.fill_model`, charges the commission of each market's tariff (without
-its levies and taxes), and keeps positions and cash. A fill plan can override that for a symbol or an order:
-partial fills, prices, rests, rejections, cancels. Time is virtual: it starts at the latest quote and moves only
-when something happens, so a run takes no time and gives the same times again.
+It fills as :mod:`~stocklean_exec.brokers.standing_market` says for each order type, charges the commission of each
+market's tariff (without its levies and taxes), and keeps positions and cash. A fill plan can override that for a
+symbol or an order: partial fills, prices, rests, rejections, cancels. Time is virtual: it starts at the latest
+quote and moves only when something happens, so a run takes no time and gives the same times again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.order_preview import INITIAL_MARGIN, OrderPreview, previewed_position
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
+from stocklean_exec.brokers.standing_market import executions, is_held, may_not_rest
 from stocklean_exec.errors import BrokerError, InputError, Problem
-from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, match, unit_interval
+from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, unit_interval
 from stocklean_exec.portfolio.alignment import parse_rates
 from stocklean_exec.schema.inputs import currencies_by_symbol, opening_positions, parse_quotes
 from stocklean_exec.schema.prices import usable_prices
@@ -233,6 +234,7 @@ class MockBroker(Broker):
 
     def open_orders(self) -> pd.DataFrame:
         """Orders that rest."""
+        self._end_expired()
         columns = {
             "client_order_id": "str",
             "symbol": "str",
@@ -337,10 +339,21 @@ class MockBroker(Broker):
         """Reject orders that name a contract, or another listing of a symbol than the one that is held or quoted.
 
         The mock filler knows one listing of each symbol: that of the opening positions or the quotes, else the
-        first one that an order names.
+        first one that an order names. It rejects orders whose end has passed by its time, and those that start
+        later: it has no time of its own to wait for.
         """
         found = {ticket.client_order_id: self._mismatch(ticket) for ticket in tickets}
-        return {name: ("contract_mismatch", text) for name, text in found.items() if text}
+        late = {ticket.client_order_id: self._untimely(ticket) for ticket in tickets}
+        refused = {name: why for name, why in late.items() if why is not None}
+        return refused | {name: ("contract_mismatch", text) for name, text in found.items() if text}
+
+    def _untimely(self, ticket: Ticket) -> tuple[str, str] | None:
+        if ticket.good_after is not None and ticket.good_after > self._time:
+            text = "the mock filler cannot start an order later: its time stands still; use sim://"
+            return "order_type_not_permitted", text
+        if ticket.good_till is not None and ticket.good_till <= self._time:
+            return "good_till_past", f"good_till {ticket.good_till} has passed: it is {self._time}"
+        return None
 
     def _mismatch(self, ticket: Ticket) -> str:
         if ticket.con_id is not None:
@@ -375,6 +388,7 @@ class MockBroker(Broker):
         elif steps is not None:
             self._follow_plan(order, steps, quote)
         self._time = max(self._time + _BETWEEN_ORDERS, order.at - timedelta(seconds=30))
+        self._end_expired()
 
     async def preview(self, ticket: Ticket) -> OrderPreview:
         """Margins under Regulation T, commission by the tariff, at the price that the order would pay."""
@@ -393,22 +407,32 @@ class MockBroker(Broker):
         """Move the virtual time past the last execution: the account is shown with all of them."""
         if self._traded_at is not None and self._time <= self._traded_at:
             self._time = self._traded_at + _BETWEEN_ORDERS
+        self._end_expired()
+
+    def _end_expired(self) -> None:
+        """Cancel resting orders whose end has come by the virtual time."""
+        for order in list(self._orders.values()):
+            end = order.ticket.good_till
+            if end is not None and end <= self._time and not order.ended:
+                order.at = max(order.at, end)
+                self._cancelled(order, "good_till_reached", f"its end was {end}")
 
     # -- what happens to an order ----------------------------------------------------------------------------
 
     def _follow_market(self, order: _Working, quote: Quote) -> None:
-        self._reported(order, "SUBMITTED")
         ticket = order.ticket
-        for execution in match(ticket.side, ticket.quantity, ticket.limit_price, quote):
+        self._reported(order, "SUBMITTED", message="held: trigger" if is_held(ticket, quote) else None)
+        for execution in executions(ticket, quote):
             self._executed(order, execution, math.nan)
         self._expire(order)
 
     def _expire(self, order: _Working) -> None:
         """End an order that may not rest."""
-        tif = order.ticket.tif
-        if not order.ended and tif in ("IOC", "FOK"):
-            text = f"{tif}: {order.remaining:g} shares could not be filled at once"
-            self._cancelled(order, f"{tif.lower()}_unfilled", text)
+        ticket = order.ticket
+        if not order.ended and may_not_rest(ticket):
+            word = ticket.tif if ticket.tif != "DAY" else ticket.order_type
+            text = f"{word}: {order.remaining:g} shares could not be filled at once"
+            self._cancelled(order, f"{word.lower()}_unfilled", text)
 
     def _follow_plan(self, order: _Working, steps: list[FillStep], quote: Quote | None) -> None:
         if steps[0].action == "reject":

@@ -210,6 +210,54 @@ def test_a_fill_or_kill_order_is_cancelled_or_refused_where_the_contract_takes_n
     assert states[["status", "reason"]].to_numpy().tolist() == [wanted]
 
 
+FAR = pd.Timestamp("2036-11-24 21:00", tz="UTC")
+SPECIAL = [  # every order type and time in force that all brokers take, away from the market
+    ("SPY", "BUY", 5.0, "STP", NAN, "GTC", 420.0, None, False),
+    ("TLT", "SELL", 5.0, "STP LMT", 97.5, "DAY", 98.0, None, False),
+    ("KO", "BUY", 5.0, "LMT", 60.0, "GTD", NAN, FAR, True),
+]
+
+
+@pytest.mark.slow
+def test_every_broker_holds_orders_with_terms_and_shows_them_again(broker, blotter):
+    columns = ["symbol", "side", "quantity", "order_type", "limit_price", "tif"]
+    columns += ["aux_price", "good_till", "outside_rth"]
+    frame = pd.DataFrame(SPECIAL, columns=columns).assign(run_id="r")
+    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True)
+    review = sx.review_orders(sx.check_orders(frame, limits, quotes=MARKET))
+    review.approve_all(by="contract")
+    states = sx.submit_orders(review.result(), broker, blotter, timeout=0.5)
+    assert states["status"].tolist() == ["SUBMITTED"] * 3
+    shown = broker.open_orders().sort_values("symbol")[columns]
+    asked = frame.sort_values("symbol")[columns]
+    assert shown.astype(str).to_numpy().tolist() == asked.astype(shown.dtypes).astype(str).to_numpy().tolist()
+    assert sx.reconcile(broker, blotter).empty  # nobody has changed them
+    broker.cancel_all()
+    assert broker.open_orders().empty
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "limit", "terms", "price"),
+    [
+        ("MIDPRICE", NAN, {}, 100.00),
+        ("STP", NAN, {"aux_price": 99.0}, 100.02),  # the market is beyond its trigger already
+        ("STP LMT", 100.05, {"aux_price": 99.0}, 100.02),
+        ("MKT", NAN, {"algo": "Adaptive", "algo_params": '{"adaptivePriority": "Urgent"}'}, 100.02),
+    ],
+)
+def test_every_broker_fills_these_types_at_the_same_price(broker, blotter, kind, limit, terms, price):
+    frame = pd.DataFrame(
+        {"symbol": ["TLT"], "side": "BUY", "quantity": 5.0, "order_type": kind, "limit_price": limit}
+    )
+    limits = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True)
+    review = sx.review_orders(sx.check_orders(frame.assign(run_id="r", **terms), limits, quotes=MARKET))
+    review.approve_all(by="contract")
+    states = sx.submit_orders(review.result(), broker, blotter, timeout=5)
+    assert states["status"].tolist() == ["FILLED"]
+    assert states["avg_fill_price"].tolist() == pytest.approx([price])
+
+
 def test_an_order_that_was_never_placed_cannot_be_cancelled(broker):
     with pytest.raises(InputError) as caught:
         broker.cancel("r-SPY-BUY")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -581,3 +581,62 @@ def test_the_market_of_the_mock_filler_never_closes_and_has_its_own_time():
     assert len(state.trading_hours) == 0
     assert sx.market_hours(["SPY"], broker)[["is_open", "hours_from"]].iloc[0].tolist() == [True, "broker"]
     assert sx.AccountState.of(None, {"SPY": 400.0}, nav=1_000).trading_hours is None
+
+
+# -- terms of orders -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terms", "status", "reason", "fills"),
+    [
+        ({"order_type": "MOC"}, "FILLED", None, [(2.0, 100.5)]),
+        ({"order_type": "LOC", "limit_price": 100.0}, "CANCELLED", "loc_unfilled", []),
+        ({"tif": "OPG"}, "FILLED", None, [(2.0, 100.5)]),
+        ({"order_type": "LMT", "limit_price": 100.0, "tif": "OPG"}, "CANCELLED", "opg_unfilled", []),
+        ({"order_type": "MIDPRICE"}, "FILLED", None, [(2.0, 100.0)]),
+        ({"order_type": "REL", "aux_price": 0.0}, "SUBMITTED", None, []),
+        ({"order_type": "STP", "aux_price": 110.0}, "SUBMITTED", None, []),
+        ({"order_type": "STP", "aux_price": 100.5}, "FILLED", None, [(2.0, 101.0)]),
+        ({"order_type": "TRAIL", "aux_price": 1.0}, "SUBMITTED", None, []),
+        ({"algo": "Twap"}, "FILLED", None, [(2.0, 101.0)]),
+    ],
+)
+def test_each_order_type_ends_as_it_would_in_a_market_that_stands_still(terms, status, reason, fills):
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0, 100.5)))
+    events = place(broker, order := ticket("SPY", "BUY", 2, **terms))
+    found = state(events, order)
+    assert (found.status, found.reason, executions(events)) == (status, reason, fills)
+    assert len(broker.open_orders()) == (status == "SUBMITTED")
+
+
+def test_a_stop_says_that_it_is_held_and_shows_its_trigger():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0, 100.0)))
+    events = place(broker, ticket("SPY", "BUY", 2, order_type="STP", aux_price=110.0))
+    assert [event.message for event in events] == ["held: trigger"]
+    assert broker.open_orders()[["order_type", "aux_price"]].to_numpy().tolist() == [["STP", 110.0]]
+
+
+def test_an_order_with_an_end_is_cancelled_once_the_virtual_time_has_come():
+    broker = MockBroker({"SPY": 100.0, "TLT": 50.0})
+    end = broker.now() + timedelta(milliseconds=50)
+    order = ticket("SPY", "BUY", 2, 90.0, tif="GTD", good_till=end)
+    assert asyncio.run(broker.prepare([order])) == {}
+    events = place(broker, order)
+    assert broker.open_orders()["good_till"].tolist() == [end]
+    for number in range(4):  # a hundredth of a second each, at least
+        assert state(events, order).status == "SUBMITTED"
+        asyncio.run(broker.place(ticket("TLT", "BUY", 1, 40.0, client_order_id=f"r-TLT-BUY-{number}")))
+    found = state(events, order)
+    assert (found.status, found.reason) == ("CANCELLED", "good_till_reached")
+    assert "r-SPY-BUY" not in broker.open_orders()["client_order_id"].tolist()
+    (code, _) = asyncio.run(broker.prepare([order]))["r-SPY-BUY"]
+    assert code == "good_till_past"
+
+
+def test_an_order_that_starts_later_is_refused():
+    broker = MockBroker({"SPY": 100.0})
+    late = ticket("SPY", "BUY", 2, good_after=broker.now() + timedelta(seconds=1))
+    now = ticket("SPY", "BUY", 2, good_after=broker.now())
+    (code, text) = asyncio.run(broker.prepare([late]))["r-SPY-BUY"]
+    assert (code, "its time stands still" in text) == ("order_type_not_permitted", True)
+    assert asyncio.run(broker.prepare([now])) == {}
