@@ -18,6 +18,8 @@ name                   price
 ``open``, ``close``    of the local day of arrival, from ``daily``
 ``previous_close``     of the last day before that in ``daily``, at most eleven days earlier
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
+``auto``               of each order what it was meant to get: ``close`` for ``MOC`` and ``LOC``, ``open`` for
+                       ``OPG``, else ``arrival``
 =====================  =====================================================================================
 
 A VWAP that includes our own fills understates the cost: if our share of the volume is x, the cost against it is (1
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from stocklean_exec.tca.asof import Market
 
 __all__ = [
+    "AUTO",
     "BENCHMARKS",
     "INTERVAL_BENCHMARKS",
     "BenchmarkData",
@@ -84,6 +87,10 @@ __all__ = [
 BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit": "limit_price"}
 """Benchmarks that are columns of the orders."""
 
+AUTO = "auto"
+"""Benchmark by the type of each order. An order for an auction is measured against the price of that auction: it
+does nothing until then, and the mid at its arrival says nothing of what it could have got."""
+
 INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 """Benchmarks of the time from arrival to the last fill."""
 
@@ -91,6 +98,7 @@ _PREVIOUS_DAYS = 11
 """Calendar days that a previous close may be old. The longest planned break of a large exchange in recent times
 was that of Tokyo, from the close of 26 April to the opening of 7 May 2019. With an older close, rows are lost."""
 
+_AUCTION = {"order_type": ("MOC", "LOC"), "tif": ("OPG",)}
 _TIMES = {"arrival": "arrived_at", "decision": "decided_at"}
 _NEEDS = {
     **dict.fromkeys(("arrival", "decision", "far_touch", "near_touch", "twap", "quote"), "quotes"),
@@ -131,6 +139,8 @@ def benchmark_prices(
     """
     if isinstance(benchmark, (Mapping, pd.Series)):
         return _from_prices(by_symbol(benchmark, frame, "benchmark"))
+    if isinstance(benchmark, str) and benchmark == AUTO:
+        return _by_order_type(frame, data)
     if not isinstance(benchmark, str) or benchmark not in {*BENCHMARKS, *_NEEDS}:
         text = f"{shown(benchmark)} is neither a benchmark ({', '.join(_known(frame))}) nor prices by symbol"
         raise InputError("benchmark", [Problem("benchmark_unknown", text)])
@@ -139,6 +149,33 @@ def benchmark_prices(
     if benchmark in BENCHMARKS:
         return _of_orders(frame, benchmark, data)
     return _of_market(frame, executed, benchmark, data)
+
+
+def _by_order_type(frame: pd.DataFrame, data: BenchmarkData) -> BenchmarkPrices:
+    """The auction's price for orders of an auction, and the arrival price for the others.
+
+    Without ``daily`` an order for an auction has no benchmark.
+    """
+    texts = {name: frame[name].tolist() if name in frame.columns else [""] * len(frame) for name in _AUCTION}
+    chosen = {name: np.array([value in _AUCTION[name] for value in values]) for name, values in texts.items()}
+    found = _of_orders(frame, "arrival", data)
+    for name, benchmark in (("order_type", "close"), ("tif", "open")):
+        rows = chosen[name].astype(bool)
+        if not rows.any():
+            continue
+        if data.daily is None:
+            price, stale = np.full(len(frame), np.nan), np.zeros(len(frame), dtype=bool)
+        else:
+            price, stale = _daily(frame, benchmark, data.daily, data.time_zone)
+        daily = _with_reason(_from_prices(price, "no_daily_price"), "stale_daily_price", stale)
+        names = dict.fromkeys([*found.flags, *daily.flags])
+        none = np.zeros(len(frame), dtype=bool)
+        found = BenchmarkPrices(
+            np.where(rows, daily.price, found.price),
+            np.where(rows, daily.age, found.age),
+            {flag: np.where(rows, daily.flags.get(flag, none), found.flags.get(flag, none)) for flag in names},
+        )
+    return found
 
 
 def _of_market(
@@ -187,7 +224,7 @@ def _with_reason(found: BenchmarkPrices, name: str, rows: NDArray[np.bool_]) -> 
 
 def _known(frame: pd.DataFrame) -> list[str]:
     own = [name for name, source in BENCHMARKS.items() if source in frame.columns]
-    return [*own, *(name for name in _NEEDS if name not in BENCHMARKS)]
+    return [*own, AUTO, *(name for name in _NEEDS if name not in BENCHMARKS)]
 
 
 def _lacking(benchmark: str) -> InputError:

@@ -72,8 +72,9 @@ def slippage(
     fills : client_order_id, quantity, price, commission; only of these orders
     benchmark : ``"arrival"`` (mid when the order was sent), ``"decision"`` (price of the plan), ``"limit"``,
         ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``, ``"open"``,
-        ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), or prices of your own: a
-        mapping or Series by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
+        ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), ``"auto"`` (``"close"`` of
+        ``MOC`` and ``LOC``, ``"open"`` of ``OPG``, else ``"arrival"``), or prices of your own: a mapping or Series
+        by symbol or by client order id. See :mod:`stocklean_exec.tca.benchmarks`
     quotes : symbol, quoted_at, bid, ask (and delayed); used where the orders lack a price
     trades : symbol, traded_at, price, volume: prints, or bars stamped at their end
     daily : symbol, date, open, close; dates may be midnights with a zone, as vendors give them

@@ -336,3 +336,35 @@ def test_realized_spread_and_impact_are_unknown_where_one_fill_has_no_horizon():
     whole = spread_metrics(ORDERS_, FILLS_, QUOTES, horizon=5).loc["a"]
     assert whole["unobserved_later"] == 0
     assert whole["effective_spread_bps"] == pytest.approx(whole["realized_spread_bps"] + whole["price_impact_bps"])
+
+
+def test_orders_for_an_auction_are_measured_against_its_price_and_others_against_their_arrival():
+    orders = pd.DataFrame(
+        {
+            "client_order_id": ["close", "limit", "open", "plain"],
+            "symbol": "A",
+            "side": "BUY",
+            "quantity": 10.0,
+            "order_type": ["MOC", "LOC", "MKT", "MKT"],
+            "tif": ["DAY", "DAY", "OPG", "DAY"],
+            "arrival_price": 9.0,
+            "arrived_at": AT,
+        }
+    )
+    fills = pd.DataFrame(
+        {"client_order_id": orders["client_order_id"], "quantity": 10.0, "price": 10.0, "commission": 1.0}
+    )
+    daily = pd.DataFrame({"symbol": ["A"], "date": ["2026-11-23"], "open": [8.0], "close": [12.5]})
+    table = slippage(orders, fills, benchmark="auto", daily=daily)
+    assert table["benchmark_price"].tolist() == [12.5, 12.5, 8.0, 9.0]
+    assert table["slippage_cost"].tolist() == [-25.0, -25.0, 20.0, 10.0]  # 10 shares, 10.00 paid
+    assert table["flags"].isna().all()
+    without = slippage(orders, fills, benchmark="auto")
+    assert without["benchmark_price"].fillna(0.0).tolist() == [0.0, 0.0, 0.0, 9.0]
+    assert without["flags"].fillna("").tolist() == ["no_daily_price"] * 3 + [""]
+
+
+def test_orders_without_a_type_are_measured_against_their_arrival():
+    orders = ORDERS_.assign(arrival_price=[10.0, 21.0]).drop(columns="decided_at")
+    table = slippage(orders, FILLS_, benchmark="auto", daily=DAILY)
+    assert table["benchmark_price"].tolist() == [10.0, 21.0]
