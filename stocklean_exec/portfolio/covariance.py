@@ -7,7 +7,7 @@ tracking error computed from it is for the same horizon, and which trades it fav
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,15 +126,13 @@ class Risk:
     """
 
     matrix: NDArray[np.float64] | None = None
-    factors: NDArray[np.float64] | None = None
-    specific: NDArray[np.float64] | None = None
+    factors: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    specific: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def times(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Covariance times ``weights``."""
         if self.matrix is not None:
             return np.asarray(self.matrix @ weights)
-        if self.factors is None or self.specific is None:
-            return weights
         return np.asarray(self.factors @ (self.factors.T @ weights) + self.specific * weights)
 
     @property
@@ -142,8 +140,6 @@ class Risk:
         """Variance of each symbol."""
         if self.matrix is not None:
             return np.diagonal(self.matrix)
-        if self.factors is None or self.specific is None:
-            raise ValueError("a Risk without numbers has no diagonal")
         return np.asarray(np.einsum("ij,ij->i", self.factors, self.factors) + self.specific)
 
     def solve(self, rows: NDArray[np.int64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,8 +152,6 @@ class Risk:
         if self.matrix is not None:
             part = self.matrix[np.ix_(rows, rows)] + little * np.eye(len(rows))
             return np.asarray(np.linalg.solve(part, right), dtype="float64")
-        if self.factors is None or self.specific is None:
-            return right
         factors, specific = self.factors[rows], np.maximum(self.specific[rows], little)[:, None]
         alone, scaled = right / specific, factors / specific
         inner = np.eye(factors.shape[1]) + factors.T @ scaled
@@ -174,8 +168,6 @@ class Risk:
             return np.asarray(np.maximum(rows, _NEGATIVE * float(rows.max(initial=1e-300))))
         diagonal = self.diagonal
         diagonal = np.maximum(diagonal, _NEGATIVE * float(diagonal.max(initial=1e-300)))
-        if self.factors is None or self.specific is None:
-            return diagonal
         scaled = self.factors / np.sqrt(diagonal)[:, None]
         largest = float(np.linalg.eigvalsh(scaled.T @ scaled)[-1]) if scaled.shape[1] else 0.0
         return np.asarray(diagonal * (largest + float((self.specific / diagonal).max(initial=0.0))))
