@@ -169,20 +169,16 @@ def _with_cutoffs(found: MarketHours, auctions: Auctions, calendar: Schedule) ->
 
     A simulator may have sessions of its own, and a close that was brought forward may be in no calendar yet.
     """
-    if found.opens_at is None or found.closes_at is None:
+    opens, closes = found.opens_at, found.closes_at
+    own = None if opens is None else calendar.current_or_next(opens)
+    if opens is None or closes is None or own is None or own.opens_at >= closes:  # the exchange is closed then
         return found
-    own = calendar.current_or_next(found.opens_at)
-    if own is None or own.opens_at >= found.closes_at:  # the exchange is closed then
-        return found
-    if abs(found.opens_at - own.opens_at) <= _TOLERANCE:
-        found = found._replace(opg_cutoff=found.opens_at - auctions.opg)
-    is_long = found.closes_at - found.opens_at >= _SHORTEST
-    if not (is_long and found.closes_at <= own.closes_at + _TOLERANCE):
+    if abs(opens - own.opens_at) <= _TOLERANCE:
+        found = found._replace(opg_cutoff=opens - auctions.opg)
+    if closes - opens < _SHORTEST or closes > own.closes_at + _TOLERANCE:
         return found
     return found._replace(
-        moc_cutoff=found.closes_at - auctions.moc,
-        loc_cutoff=found.closes_at - auctions.loc,
-        cancel_cutoff=found.closes_at - auctions.cancel,
+        moc_cutoff=closes - auctions.moc, loc_cutoff=closes - auctions.loc, cancel_cutoff=closes - auctions.cancel
     )
 
 
