@@ -327,7 +327,9 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         help="money to reserve for the costs of the orders; by default what the plan itself costs",
     )
     _add_trade_rules(rebalance)
-    rebalance.add_argument("--order-type", choices=("MKT", "LMT"), help="for all symbols")
+    rebalance.add_argument(
+        "--order-type", choices=("MKT", "LMT", "MOC", "LOC", "MIDPRICE"), help="for all symbols"
+    )
     rebalance.add_argument("--limit-offset-bps", type=float, help="limits this far from the decision price")
     rebalance.add_argument("--base-currency", help="fail unless the account has this base currency")
     rebalance.add_argument(
