@@ -18,8 +18,10 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState
+from stocklean_exec.schema.arrow_tables import frame_of_arrow
 from stocklean_exec.schema.frame_validator import (
     HELD_BACK,
+    MAX_ROWS,
     RUN_ID,
     add_warnings,
     input_warnings,
@@ -59,12 +61,13 @@ _HINT = (
 )
 
 
-def net_targets(targets: Mapping[str, object], shares: Mapping[str, float] | None = None) -> pd.DataFrame:
+def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Put the targets of several strategies into one table, for one set of orders.
 
     Parameters
     ----------
-    targets : targets of each strategy by its name: tables as :func:`~stocklean_exec.plan_orders` takes them
+    targets : targets of each strategy by its name, tables as :func:`~stocklean_exec.plan_orders` takes them; or
+        one table with a column ``strategy``
     shares : each strategy's part of the account's NAV, together at most 1; the weights of its targets are
         fractions of that part. Without it all weights are fractions of the account's NAV. Shares of nobody are
         worth a part of NAV too: leave room for it
@@ -161,6 +164,8 @@ class _Part:
 
 
 def _parts_of(targets: object, shares: object) -> dict[str, _Part]:
+    if STRATEGY in getattr(targets, "columns", ()):
+        targets = _by_strategy(targets)
     if not isinstance(targets, Mapping) or not targets:
         text = "give the targets of each strategy by its name, as {'value': targets, 'trend': others}"
         raise InputError("targets", [Problem("wrong_type", text)])
@@ -173,15 +178,24 @@ def _parts_of(targets: object, shares: object) -> dict[str, _Part]:
         except InputError as error:
             problems += [one._replace(detail=f"{name}: {one.detail}") for one in error.problems]
             continue
+        if STRATEGY in frame.columns and (frame[STRATEGY] == name).all():
+            frame = frame.drop(columns=STRATEGY)
         reserved = [column for column in (STRATEGY, STRATEGIES) if column in frame.columns]
         if reserved:
-            text = f"{name}: the targets of one strategy have no column {reserved[0]!r}; remove it"
+            text = f"{name}: these targets are of another strategy by their column {reserved[0]!r}"
             problems.append(Problem("strategy_column", text, column=reserved[0]))
         share = 1.0 if not isinstance(shares, Mapping) else shares.get(name, 1.0)
         parts[str(name)] = _Part(share, frame.reset_index(drop=True))
     if problems:
         raise InputError("targets", problems)
     return {name: replace(part, share=float(part.share)) for name, part in parts.items()}
+
+
+def _by_strategy(targets: object) -> dict[object, object]:
+    """Divide a table by its column ``strategy``."""
+    frame = targets if isinstance(targets, pd.DataFrame) else frame_of_arrow(targets, MAX_ROWS)
+    groups = frame.groupby(STRATEGY, sort=False, dropna=False)
+    return {name: rows.drop(columns=STRATEGY) for name, rows in groups}
 
 
 def _any_targets(given: object) -> pd.DataFrame:
@@ -264,31 +278,19 @@ def plan_strategies(plan: Callable[..., pd.DataFrame], options: Mapping[str, Any
         if STRATEGY in getattr(options["targets"], "columns", ()):
             text += ". Rename the column 'strategy' if it is only a label"
         raise InputError("positions", [Problem("strategies_unknown", text, column=STRATEGY)])
-    parts = _parts_of_rows(_any_targets(options["targets"]))
+    parts = _parts_of_rows(options["targets"])
     _check_gross(parts, options["max_gross"])
     plans = _plan_each(plan, parts, state, options)
     return _Netting(state, plans, parts, options).orders()
 
 
-def _parts_of_rows(wanted: pd.DataFrame) -> dict[str, _Part]:
+def _parts_of_rows(targets: object) -> dict[str, _Part]:
     """Targets of each strategy, from a column ``strategy`` or ``strategies``."""
-    if STRATEGY in wanted.columns and STRATEGIES in wanted.columns:
+    columns = getattr(targets, "columns", ())
+    if STRATEGY in columns and STRATEGIES in columns:
         text = "there are columns 'strategy' and 'strategies'; keep one"
         raise InputError("targets", [Problem("strategy_column", text, column=STRATEGY)])
-    if STRATEGY in wanted.columns:
-        names = wanted[STRATEGY].tolist()
-        problems = [
-            strategy_name_problem(name)._replace(symbol=symbol)
-            for name, symbol in zip(names, wanted["symbol"].tolist(), strict=True)
-            if not is_strategy_name(name)
-        ]
-        if problems:
-            raise InputError("targets", problems)
-        return {
-            str(name): _Part(1.0, rows.drop(columns=STRATEGY))
-            for name, rows in wanted.groupby(STRATEGY, sort=True)
-        }
-    return _parts_of_netted(wanted)
+    return _parts_of_netted(net_targets(targets) if STRATEGY in columns else _any_targets(targets))
 
 
 def _parts_of_netted(wanted: pd.DataFrame) -> dict[str, _Part]:

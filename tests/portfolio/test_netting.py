@@ -111,9 +111,19 @@ def test_targets_must_be_by_strategy(given):
         sx.net_targets(given)
 
 
-def test_targets_of_one_strategy_have_no_column_of_strategies():
-    with pytest.raises(InputError, match="have no column 'strategy'"):
-        sx.net_targets({"value": pd.DataFrame({"symbol": ["SPY"], "weight": [0.5], "strategy": ["value"]})})
+@pytest.mark.parametrize("column", [{"strategy": ["trend"]}, {"strategies": ["{}"]}])
+def test_targets_of_another_strategy_are_refused(column):
+    with pytest.raises(InputError, match="of another strategy by their column"):
+        sx.net_targets({"value": pd.DataFrame({"symbol": ["SPY"], "weight": [0.5]} | column)})
+
+
+def test_one_table_with_a_column_of_strategies_is_as_good():
+    rows = [("SPY", 0.5, "value"), ("SPY", 0.25, "trend"), ("TLT", 0.75, "trend")]
+    stacked = pd.DataFrame(rows, columns=["symbol", "weight", "strategy"])
+    by_name = {name: part for name, part in stacked.groupby("strategy", sort=False)}  # noqa: C416 - not a frame
+    pd.testing.assert_frame_equal(sx.net_targets(stacked, HALVES), sx.net_targets(by_name, HALVES))
+    netted = sx.net_targets(stacked.set_index("symbol"), HALVES)
+    assert netted[["symbol", "weight"]].to_numpy().tolist() == [["SPY", 0.375], ["TLT", 0.375]]
 
 
 # -- plans ---------------------------------------------------------------------------------------------------
@@ -183,6 +193,13 @@ def test_a_holding_that_a_strategy_does_not_list_is_asked_about():
     with pytest.raises(InputError, match="trend: ") as caught:  # value lists SPY, and trend does not
         plan(targets, state)
     assert codes(caught) == [("unlisted_position", "SPY")]
+
+
+def test_a_symbol_of_two_strategies_in_one_table_is_one_order():
+    rows = [("SPY", 0.2, "value"), ("SPY", 0.0, "trend"), ("TLT", 0.02, "trend")]
+    targets = pd.DataFrame(rows, columns=["symbol", "weight", "strategy"])
+    state = state_of({"SPY": 100}, {"value": {"SPY": 60}, "trend": {"SPY": 30}})
+    assert wishes(plan(targets, state))["SPY"] == ("SELL", 40.0, {"trend": -30.0, "value": -10.0})
 
 
 def test_targets_with_a_column_of_strategies_are_planned_in_fractions_of_nav():
