@@ -173,7 +173,7 @@ def divisions_of(orders: pd.DataFrame) -> dict[str, Division]:
         With each order whose ``strategy_quantities`` cannot be read, or are not of its side.
     """
     found, problems = {}, []
-    for row in _records(orders):
+    for row in _records(_of_strategies(orders)):
         name, symbol = row["client_order_id"], row["symbol"]
         sign = _SIGN.get(str(row["side"]), 1)
         try:
@@ -194,6 +194,13 @@ def divisions_of(orders: pd.DataFrame) -> dict[str, Division]:
     return found
 
 
+def _of_strategies(orders: pd.DataFrame) -> pd.DataFrame:
+    """Orders that are of strategies, and what their division needs: most records have none, and many orders."""
+    marks = [name for name in (STRATEGY_QUANTITIES, STRATEGY) if name in orders.columns]
+    columns = ["client_order_id", "symbol", "side", "quantity", *marks]
+    return orders.loc[orders[marks].notna().any(axis="columns"), columns]
+
+
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
@@ -205,6 +212,8 @@ def planned_crossings(orders: pd.DataFrame) -> pd.DataFrame:
     whose strategies cancel each other out, with the plan, if any order is. The price is the mid at arrival, else
     the decision price.
     """
+    if not {STRATEGY_QUANTITIES, CROSSES} & {*orders.columns}:
+        return table_of([], CROSSINGS)
     rows = _records(orders)
     divided = divisions_of(orders)
     approved = [row for row in rows if row.get("approved", True) is not False and row.get("status") != "REJECTED"]
@@ -337,11 +346,10 @@ def holdings(
     held: defaultdict[tuple[str, str], int] = defaultdict(int)
     filled = orders[orders["filled_quantity"] > 0]
     divided = divisions_of(filled)
+    filled = filled[filled["client_order_id"].isin(list(divided))]
     for row in _records(filled[["client_order_id", "symbol", "side", "filled_quantity"]]):
-        division = divided.get(str(row["client_order_id"]))
-        if division is not None:
-            for strategy, shares in division.filled([row["filled_quantity"]])[0].items():
-                held[row["symbol"], strategy] += exact(shares) * _SIGN[row["side"]]
+        for strategy, shares in divided[row["client_order_id"]].filled([row["filled_quantity"]])[0].items():
+            held[row["symbol"], strategy] += exact(shares) * _SIGN[row["side"]]
     for row in _records(crossings):
         held[row["symbol"], row["strategy"]] += exact(row["quantity"]) * _SIGN[row["side"]]
     for row in _records(assignments):
