@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES, UNSENT_STATES
+from stocklean_exec.commands.exit_codes import BAD_INPUT, BLOCKED, DONE, NOT_COMPLETE, UNRESOLVED
 from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
@@ -36,8 +37,6 @@ __all__ = ["main"]
 
 _UNANSWERED = "sent; no answer of the broker is on record"
 
-# 2 is what argparse ends with on a wrong command line; the others follow in the order of their urgency.
-DONE, BAD_INPUT, BLOCKED, NOT_COMPLETE, UNRESOLVED = 0, 2, 3, 4, 5
 _PLAN_COLUMNS = [
     "client_order_id",
     "side",
@@ -222,6 +221,19 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--blotter", required=True, help="file of the record")
         command.add_argument("--reason", required=True, help="reason; it is recorded")
         command.set_defaults(run=run)
+        if name == "halt":
+            command.add_argument("--cancel", action="store_true", help="then cancel all working orders on record")
+            command.add_argument("--broker", help="address, for --cancel")
+            command.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for cancels")
+
+    cancel = commands.add_parser("cancel", help="cancel working orders, from any process")
+    which = cancel.add_mutually_exclusive_group(required=True)
+    which.add_argument("run_id", nargs="?", help="the run")
+    which.add_argument("--all", action="store_true", help="all runs on record")
+    cancel.add_argument("--broker", required=True, help="address, such as ib://127.0.0.1:4002?client_id=7")
+    cancel.add_argument("--blotter", required=True, help="file of the record")
+    cancel.add_argument("--timeout", type=float, default=30.0, help="seconds to wait for the confirmations")
+    cancel.set_defaults(run=_cancel)
     return parser
 
 
@@ -688,7 +700,20 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _halt(options: argparse.Namespace) -> int:
-    return _append_halt(options, "halt")
+    if options.cancel and options.broker is None:
+        raise InputError("--cancel", [Problem("option_missing", "--cancel needs --broker ADDRESS")])
+    code = _append_halt(options, "halt")
+    if code != DONE or not options.cancel:
+        return code
+    from stocklean_exec.commands.cancellation import cancel  # noqa: PLC0415 - heavy; other commands do without
+
+    return cancel(options.broker, options.blotter, None, options.timeout)
+
+
+def _cancel(options: argparse.Namespace) -> int:
+    from stocklean_exec.commands.cancellation import cancel  # noqa: PLC0415 - heavy; other commands do without
+
+    return cancel(options.broker, options.blotter, options.run_id, options.timeout)
 
 
 def _clear_halt(options: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import getpass
 import json
 import os
 import re
@@ -647,6 +648,33 @@ def test_any_process_may_halt_and_clear(tmp_path):
         assert recorded["occurred_at"].notna().all()
         assert (recorded["code"].str.len() > 0).all()  # the user's name
         assert recorded["message"].tolist() == ["drill", "drill"]
+
+
+@pytest.mark.slow
+def test_any_process_may_ask_to_cancel(tmp_path, open_umask):
+    rests = pd.DataFrame({"symbol": ["AAA", "BBB"], "action": "rest"})
+    quotes = {"AAA": 100.0, "BBB": 100.0}
+    broker = sx.connect(f"mock://?account={ACCOUNT}", quotes=quotes, cash=10_000, fill_plan=rests)
+    options = {"approve": "ann", "dry_run": False, "limits": LIMITS, "timeout": 0.1, "foreign_orders": "net"}
+    with sx.open_blotter() as other, sx.open_blotter(tmp_path / "x.duckdb") as blotter:
+        sx.rebalance({"BBB": 0.1}, broker, other, run_id="theirs", **options)
+        sx.rebalance({"AAA": 0.1}, broker, blotter, run_id="r", **options)
+        arguments = ["cancel", "r", "--broker", "mock://", "--blotter", str(tmp_path / "x.duckdb")]
+        done = subprocess.run(
+            [sys.executable, "-m", "stocklean_exec", *arguments], capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert broker.open_orders()["client_order_id"].tolist() == ["theirs-BBB-BUY"]
+        events = blotter.events("r")
+        (who,) = events.loc[events["kind"] == "run_cancelled", "code"]
+        assert who == getpass.getuser()
+        assert mode(tmp_path / "x.duckdb.cancel") == 0o600
+
+
+def test_global_cancel_is_never_requested():
+    package = ROOT / "stocklean_exec"
+    files = [file for file in package.rglob("*.py") if "simulator" not in file.parts]
+    assert [file for file in files if "GlobalCancel" in file.read_text("utf-8")] == []
 
 
 # -- what is disclosed -----------------------------------------------------------------------------------

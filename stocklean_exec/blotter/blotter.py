@@ -24,7 +24,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.database_file import MEMORY, check_owner, check_path, connect, create, migrate
-from stocklean_exec.blotter.events import EXPORTED, OrderEvent
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
 from stocklean_exec.blotter.order_history import IdTrail
@@ -284,16 +284,6 @@ class Blotter(BlotterReader):
                 "SELECT client_order_id FROM main.planned_orders WHERE client_order_id IN "
                 "(SELECT unnest(CAST(? AS VARCHAR[])))",
                 [list(names)],
-            ).fetchall()
-        return {row[0] for row in rows}
-
-    def exported(self, run_id: str | None = None) -> set[str]:
-        """Client order ids that were written to a basket file, of one run or of all: a person sends those."""
-        with self._open().cursor() as cursor:
-            rows = cursor.execute(
-                "SELECT client_order_id FROM main.facts WHERE kind = 'held_back' AND code = ? "
-                "AND (? IS NULL OR run_id = ?)",
-                [EXPORTED, run_id, run_id],
             ).fetchall()
         return {row[0] for row in rows}
 

@@ -19,7 +19,7 @@ from stocklean_exec import clock
 from stocklean_exec.blotter.durable import sync_folder
 from stocklean_exec.errors import BlotterError, HaltedError, InputError, Problem
 
-__all__ = ["HaltEntry", "HaltJournal"]
+__all__ = ["HaltEntry", "HaltJournal", "append_line"]
 
 _KINDS = ("halted", "halt_cleared")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ class HaltJournal:
             return entry
         row = {"kind": kind, "reason": entry.reason, "at": entry.at.isoformat(), "by": entry.by}
         try:
-            _append_line(self._path, json.dumps(row).encode())
+            append_line(self._path, json.dumps(row).encode())
         except OSError as error:
             text = f"{kind} could not be written to {str(self._path)!r}: {error.strerror}"
             raise BlotterError(text) from error
@@ -108,7 +108,14 @@ class HaltJournal:
             )
 
 
-def _append_line(path: Path, line: bytes) -> None:
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line to a private file, whole and durable when this returns; a link is not followed.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o600)
     try:

@@ -19,6 +19,7 @@ import pandas as pd
 
 from stocklean_exec import database
 from stocklean_exec.blotter.database_file import check_path, connect, migrate
+from stocklean_exec.blotter.events import EXPORTED
 from stocklean_exec.blotter.file_lock import reading
 from stocklean_exec.blotter.holdings import recorded_holdings
 from stocklean_exec.database import MEMORY
@@ -74,6 +75,11 @@ class BlotterReader:
         self.path = path
         self._connection: duckdb.DuckDBPyConnection | None = connection
         self._pid = os.getpid()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or belongs to the parent of this process."""
+        return self._connection is None or os.getpid() != self._pid
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         if os.getpid() != self._pid:
@@ -264,6 +270,15 @@ class BlotterReader:
         """Orders with an unknown outcome: status ``UNKNOWN``."""
         orders = self.orders()
         return orders[orders["status"] == "UNKNOWN"].reset_index(drop=True)
+
+    def exported(self, run_id: str | None = None) -> set[str]:
+        """Client order ids that were written to a basket file, of one run or of all: a person sends those."""
+        found = self._frame(
+            "SELECT client_order_id FROM main.facts WHERE kind = 'held_back' AND code = ? "
+            "AND (CAST(? AS VARCHAR) IS NULL OR run_id = ?)",
+            [EXPORTED, run_id, run_id],
+        )
+        return set(found["client_order_id"].tolist())
 
     def export(self, folder: str | os.PathLike[str]) -> Path:
         """Write every table as Parquet, ``<folder>/<table>/<table>.parquet``, and return the folder.

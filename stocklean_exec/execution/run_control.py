@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from stocklean_exec.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.blotter.events import OrderEvent
 
-__all__ = ["RunControl", "RunStoppedError"]
+__all__ = ["RunControl", "RunStoppedError", "control_of", "working", "working_runs"]
+
+_WORKING: weakref.WeakKeyDictionary[Blotter, dict[str, RunControl]] = weakref.WeakKeyDictionary()
+_REGISTRY = threading.Lock()
 
 
 class RunStoppedError(BrokerError):
@@ -64,3 +70,27 @@ class RunControl:
                 logging.getLogger(__name__).exception("a listener of the run failed and was removed")
                 with self._mutex:
                     self._listeners = [one for one in self._listeners if one is not listener]
+
+
+@contextmanager
+def working(blotter: Blotter, run_id: str, control: RunControl) -> Iterator[None]:
+    """Register a run as being worked by this process, by whatever call, for the time of the block."""
+    with _REGISTRY:
+        _WORKING.setdefault(blotter, {})[run_id] = control
+    try:
+        yield
+    finally:
+        with _REGISTRY:
+            _WORKING.get(blotter, {}).pop(run_id, None)
+
+
+def control_of(blotter: Blotter, run_id: str) -> RunControl | None:
+    """The control of a run that is being worked by this process; None if it is not."""
+    with _REGISTRY:
+        return _WORKING.get(blotter, {}).get(run_id)
+
+
+def working_runs(blotter: Blotter) -> dict[str, RunControl]:
+    """The runs of a blotter that are being worked by this process."""
+    with _REGISTRY:
+        return dict(_WORKING.get(blotter, {}))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["Run", "RunView", "is_active", "start_run"]
+__all__ = ["Run", "RunView", "start_run"]
 
 _QUIET_SECONDS = 10.0  # a stated choice: sending one group of orders takes far less
 _ACTIVE: weakref.WeakKeyDictionary[Blotter, dict[str, Run]] = weakref.WeakKeyDictionary()
@@ -104,13 +104,6 @@ def start_run(
         work = submit(approved, broker, blotter, options, control=control)
         run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(work))
     return run
-
-
-def is_active(blotter: Blotter, run_id: str) -> bool:
-    """Whether a run is being worked in the background of this process."""
-    with _MUTEX:
-        run = _ACTIVE.get(blotter, {}).get(run_id)
-        return run is not None and not run.is_done
 
 
 class Run:

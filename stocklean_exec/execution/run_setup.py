@@ -15,9 +15,11 @@ import pandas as pd
 
 from stocklean_exec import clock
 from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.execution.cancel_watch import watch_cancels
 from stocklean_exec.execution.gross_exposure import GrossLimit
 from stocklean_exec.execution.order_limits import barred_orders
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
+from stocklean_exec.execution.run_control import working
 from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
@@ -87,8 +89,10 @@ async def work_run(
             limits=limits,
             gross=GrossLimit.of(limits, plan_gross(rows, limits)),
         )
-        async with broker.hold_run(run_id):
-            await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
+        watch_cancels(broker, blotter)
+        with working(blotter, run_id, terms.control):
+            async with broker.hold_run(run_id):
+                await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
 def tickets_of(rows: pd.DataFrame) -> list[Ticket]:

@@ -1,6 +1,7 @@
 """Own working orders cancelled before a new plan: each by its id, each confirmed, nobody else's."""
 
 import asyncio
+import json
 import threading
 import time
 
@@ -10,7 +11,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError
-from stocklean_exec.execution.cancellation import cancel_orders, own_working_orders
+from stocklean_exec.execution.cancellation import CancelOutcome, cancel_orders, cancel_runs, own_working_orders
 from tests.approved_buys import approved_buys
 
 QUOTES = {"ABC": 25.0, "XYZ": 50.0}
@@ -216,3 +217,49 @@ def test_a_plan_by_itself_counts_own_orders_as_gone():
     found = plan.set_index("symbol")
     assert found["quantity"].to_dict() == {"ABC": 1_000.0, "XYZ": 400.0}
     assert found["status"].to_dict() == {"ABC": "NEW", "XYZ": "REJECTED"}
+
+
+OTHER = {"client_order_id": None, "symbol": "MCD", "side": "BUY", "quantity": 3.0, "filled_quantity": 0.0}
+OTHER |= {"client_id": 3, "whose": "of client id 3"}
+
+
+def test_an_outcome_reads_back_from_json():
+    outcome = CancelOutcome(("a",), ("b",), {"c": "why"}, {"c": 7}, (OTHER,))
+    assert CancelOutcome.of(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
+def test_what_another_connection_has_ended_is_no_failure_any_more():
+    first = CancelOutcome(
+        ("a",), ("b",), {"c": "of client id 7", "d": "of client id 8"}, {"c": 7, "d": 8}, (OTHER,)
+    )
+    second = CancelOutcome(("c",), (), {"d": "in use"}, {}, (OTHER,))
+    assert first.merged(second) == CancelOutcome(("a", "c"), ("b",), {"d": "in use"}, {"d": 8}, (OTHER,))
+
+
+@pytest.mark.slow
+def test_runs_are_cancelled_one_or_all_and_orders_of_others_are_named(blotter):
+    broker = Silent()
+    with sx.open_blotter() as other:
+        trade(broker, other, "theirs", {"ABC": 0.1})
+        trade(broker, blotter, "1", {"XYZ": 0.4}, foreign_orders="net")
+        trade(broker, blotter, "2", {"ABC": 0.2}, foreign_orders="net")
+        found = asyncio.run(cancel_runs(broker, blotter, "1", by="ann", timeout=5.0))
+        assert (found.ended, found.unsent, found.failed, found.elsewhere) == (("1-XYZ-BUY",), (), {}, {})
+        assert [(one["client_order_id"], one["whose"]) for one in found.others] == [
+            ("theirs-ABC-BUY", "not on record here"),
+            ("2-ABC-BUY", "run 2 of this record"),
+        ]
+        assert blotter.runs()["status"].tolist() == ["cancelled", "failed"]
+        found = asyncio.run(cancel_runs(broker, blotter, None, by="ann", timeout=5.0))
+        assert found.ended == ("2-ABC-BUY",)
+        assert working(broker) == ["theirs-ABC-BUY"]
+        assert asyncio.run(cancel_runs(broker, blotter, None, by="ann", timeout=5.0)).ended == ()
+
+
+@pytest.mark.slow
+def test_a_cancel_that_is_not_confirmed_is_named(blotter):
+    broker = Silent("1-ABC-BUY")
+    trade(broker, blotter, "1")
+    found = asyncio.run(cancel_runs(broker, blotter, "1", by="ann", timeout=0.2))
+    assert found.ended == ("1-XYZ-BUY",)
+    assert found.failed == {"1-ABC-BUY": "its cancel was not confirmed within 0.2 s"}

@@ -13,7 +13,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import key_of
 from stocklean_exec.brokers.ib.broker import IBBroker
-from stocklean_exec.execution.run_handle import is_active
+from stocklean_exec.execution.run_control import control_of, working_runs
 from stocklean_exec.simulator import Simulator, read_journal
 from stocklean_exec.widgets.live_view import LiveView
 from tests.approved_buys import approved_buys
@@ -247,17 +247,19 @@ def test_one_order_is_cancelled_by_id_and_a_halt_applies_to_every_run(broker, bl
 
 
 @pytest.mark.slow
-def test_a_run_is_active_while_it_is_worked_here_and_no_longer(broker, blotter):
-    assert not is_active(blotter, "r")
+def test_a_run_is_registered_while_it_is_worked_here_and_no_longer(broker, blotter):
+    assert control_of(blotter, "r") is None
     run = sx.start_run(approved(1, limit=9.0), broker, blotter, timeout=60)
     wait_for(lambda: len(broker.open_orders()) == 1)
-    assert is_active(blotter, "r")
-    assert not is_active(blotter, "other")
+    assert control_of(blotter, "r") is run.control
+    assert working_runs(blotter) == {"r": run.control}
+    assert control_of(blotter, "other") is None
     with sx.open_blotter() as elsewhere:
-        assert not is_active(elsewhere, "r")
+        assert control_of(elsewhere, "r") is None
+        assert working_runs(elsewhere) == {}
     run.cancel_all()
     run.wait()
-    assert not is_active(blotter, "r")
+    assert control_of(blotter, "r") is None
 
 
 @pytest.mark.slow
