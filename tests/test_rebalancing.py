@@ -353,15 +353,16 @@ def test_a_dry_run_names_what_it_would_cancel_and_leaves_the_orders_of_others(bl
     broker = Deaf()
     with sx.open_blotter() as theirs:
         sx.rebalance({"XYZ": 0.1}, broker, theirs, run_id="theirs", dry_run=False, **CANCELS)
-    sx.rebalance({"ABC": 0.5}, broker, blotter, run_id="one", dry_run=False, **CANCELS)
+    sx.rebalance({"ABC": 0.8}, broker, blotter, run_id="one", dry_run=False, **CANCELS)
     plan = sx.rebalance(
-        {"ABC": 0.5, "XYZ": 0.2}, broker, blotter, run_id="two", on_open_orders="cancel", **CANCELS
+        {"ABC": 0.8, "XYZ": 0.15}, broker, blotter, run_id="two", on_open_orders="cancel", **CANCELS
     )
     assert texts_of(plan, "would_cancel") == [
-        "BUY 700 ABC (one-ABC-BUY) is working, and is cancelled before this plan is sent"
+        "BUY 1,300 ABC (one-ABC-BUY) is working, and is cancelled before this plan is sent"
     ]
     rows = plan.set_index("symbol")
-    assert rows["quantity"].to_dict()["ABC"] == 700.0
+    # 32,500 of 42,500 in cash: enough once the order of the same size is gone.
+    assert rows.loc["ABC", ["quantity", "verdict"]].tolist() == [1_300.0, "pass"]
     assert rows["status"].to_dict() == {"ABC": "NEW", "XYZ": "REJECTED"}
     assert rows.loc["XYZ", "reason"] == "open_order_exists"
     assert broker.asked == []

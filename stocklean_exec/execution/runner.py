@@ -159,6 +159,8 @@ class Runner:
                 message = f"{self._count_held()}; the others: {message}"
         except BaseException as error:
             message = f"interrupted: {describe_error(error)}"
+            if isinstance(error, asyncio.CancelledError):  # Ctrl-C too reaches this loop as one
+                message = f"interrupted by the caller or Ctrl-C; {self._how_to_continue()}"
             raise
         finally:
             record.update_states()

@@ -58,7 +58,7 @@ def test_ctrl_c_during_a_submission_is_raised_as_it_is_and_a_resume_ends_the_run
     assert shown.splitlines() == [
         "KeyboardInterrupt()",
         "FILLED NEW NEW 5.0 0.0 0.0",
-        "interrupted: CancelledError",
+        "interrupted by the caller or Ctrl-C; sx.resume('r', ...) or stocklean resume r continues the run",
         "FILLED FILLED FILLED 5.0 6.0 7.0",
         "done 3 7.0 5.0 6.0",  # KO, SPY and TLT
     ], errors

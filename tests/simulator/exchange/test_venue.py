@@ -203,16 +203,16 @@ def test_orders_and_cancels_wait_for_the_link_and_questions_do_not(connect, kind
     assert names[-1] == "cm"
 
 
-@pytest.mark.parametrize(("double", "orders"), [(True, 2), (False, 1)])
-def test_an_order_sent_again_without_the_link_can_become_a_second_one(double, orders, connect):
+@pytest.mark.parametrize(("double", "limits"), [(True, ["390.0", "391.0"]), (False, ["391.0"])])
+def test_an_order_changed_without_the_link_waits_or_becomes_a_second_one(double, limits, connect):
     peer = connect({"switches": {"double_orders": double}})
-    terms = {"order_type": "LMT", "limit": "390.00", "order_ref": "r"}
-    peer.place(1, **terms)
+    peer.place(1, order_type="LMT", limit="390.00")
     peer.venue.set_link(up=False)
-    peer.place(1, **terms)
+    assert peer.place(1, order_type="LMT", limit="391.00") == []
+    assert peer.venue.ledger.find(1, 1).request.limit_price == (391.0 if double else 390.0)
     peer.venue.set_link(up=True)
     peer.take()
-    assert [fields[1] for fields in peer.send("5", "1") if fields[0] == "5"] == ["1"] * orders
+    assert sorted(fields[16] for fields in peer.send("5", "1") if fields[0] == "5") == limits
 
 
 def test_requests_within_the_limit_of_any_second_pass_and_the_third_violation_closes(connect):
