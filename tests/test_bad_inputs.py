@@ -27,6 +27,7 @@ from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 NAN, INF = math.nan, math.inf
 WHEN = pd.Timestamp("2026-11-23 14:30", tz="UTC")
 PRICES = {"AAA": 50.0, "BBB": 20.0, "CCC": 10.0}
+TAKEN = {"symbol": ["AAA", "BBB"], "quoted_at": [WHEN, WHEN], "order_types": ["LMT MOC", "LMT MKT"]}
 STATE = sx.AccountState.of(None, PRICES, nav=10_000)
 ONE_CONTRACT = pd.DataFrame({"symbol": ["AAA"], "weight": [0.5], "con_id": [1]})
 
@@ -731,6 +732,13 @@ ORDERS = {
             "algo_not_allowed",
             ["AAA"],
         ),
+        Case(
+            "not taken there",
+            lambda: parse_orders(order_frame(), parse_quotes(frame(**TAKEN))),
+            "REJECTED",
+            "order_type_not_permitted",
+            ["AAA"],
+        ),
         Case("hours", order(outside_rth=("perhaps", None)), "ERROR", "outside_rth_dtype", [3]),
         Case(
             "hours at the close",
@@ -1091,6 +1099,7 @@ NO_CODES = {
         "tick_size",
         "planned_quantity",
         "limit_reference_price",
+        "order_types",
     ),  # optional columns of a table
     "to_pandas",  # a method of other libraries' tables
     *("account_state", "taken_at"),  # the name of a table; a column of the rates

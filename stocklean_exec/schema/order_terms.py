@@ -257,7 +257,8 @@ def read_terms(validator: FrameValidator) -> None:
     ``order_term_unread``, ``<column>_dtype``, ``naive_time`` and ``time_dtype``.
     """
     _refuse_unread(validator)
-    columns = validator.frame.columns
+    columns = [name for name in TERM_COLUMNS if name in validator.frame.columns]
+    columns = [name for name in columns if validator.frame[name].notna().any()]  # the usual plan has none
     for name in ("limit_offset_bps", REFERENCE_PRICE, "aux_price"):
         validator.read_numbers(name, f"{name}_dtype")
     for name in ("good_till", "good_after"):
@@ -272,7 +273,7 @@ def read_terms(validator: FrameValidator) -> None:
     if "algo_params" in columns:
         texts = [_params_text(value) for value in validator.frame["algo_params"].tolist()]
         validator.frame["algo_params"] = pd.array(texts, dtype="str")
-    if "outside_rth" in columns:
+    if "outside_rth" in validator.frame.columns:  # an empty cell is no, and pandas makes a missing number true
         _read_outside_rth(validator)
 
 

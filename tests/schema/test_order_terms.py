@@ -191,6 +191,14 @@ def test_outside_rth_is_read_as_it_is_written(written, read):
     assert frame["outside_rth"].tolist() == [read, False]
 
 
+@pytest.mark.parametrize("empty", [None, NAN, pd.NA, ""])
+def test_a_column_without_values_is_as_if_it_were_not_there(empty):
+    names = ["outside_rth", "algo", "algo_params", "good_till", "aux_price", "limit_reference"]
+    names = names if empty is None or pd.isna(empty) else ["outside_rth", "algo", "algo_params"]
+    frame = orders().assign(**dict.fromkeys(names, empty))
+    assert parse_orders(frame)[names].equals(parse_orders(orders())[names])
+
+
 def test_what_is_neither_true_nor_false_is_an_error():
     with pytest.raises(InputError) as caught:
         parse_orders(orders(outside_rth="maybe"))
