@@ -76,12 +76,19 @@ def instruments_of(frame: pd.DataFrame) -> list[Instrument]:
     """
     usual = Instrument()._asdict()
     columns = [
-        frame[name].astype(object).where(frame[name].notna(), usual[name]).tolist()
-        if name in frame.columns
-        else [usual[name]] * len(frame)
+        _filled(frame[name], usual[name]) if name in frame.columns else [usual[name]] * len(frame)
         for name in Instrument._fields
     ]
-    return [Instrument(*map(str, values)) for values in zip(*columns, strict=True)]
+    made: dict[tuple[object, ...], Instrument] = {}  # thousands of rows have a few listings between them
+    for values in zip(*columns, strict=True):
+        if values not in made:
+            made[values] = Instrument(*map(str, values))
+    return [made[values] for values in zip(*columns, strict=True)]
+
+
+def _filled(column: pd.Series[Any], usual: str) -> list[object]:
+    empty = column.isna().tolist()
+    return [usual if is_empty else value for value, is_empty in zip(column.tolist(), empty, strict=True)]
 
 
 def hours_of(instrument: Instrument, at: datetime) -> MarketHours:

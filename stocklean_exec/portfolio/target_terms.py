@@ -89,6 +89,8 @@ class TargetTerms:
 
     def reference(self, buy: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Price that the limit of each symbol is counted from; NaN without an offset, or without that price."""
+        if not self.has_offset.any():  # the usual plan
+            return np.full(len(buy), math.nan)
         found = reference_prices([row.limit_reference for row in self.rows], buy, self.quotes, self.usual)
         return np.where(self.has_offset & is_usable(found), found, math.nan)
 
@@ -96,6 +98,8 @@ class TargetTerms:
         self, own: NDArray[np.float64], buy: NDArray[np.bool_], tick: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:
         """Limit of each symbol: its own, or the one that its offset makes."""
+        if not self.has_offset.any():
+            return own
         made = offset_limits(self.reference(buy), self.offset, buy, tick)
         return np.where(self.has_offset, made, own)
 
@@ -113,9 +117,9 @@ class TargetTerms:
 
     def columns(self, order: NDArray[np.int64], buy: NDArray[np.bool_]) -> dict[Hashable, Any]:
         """Columns of the orders at these places of the book; without those in which no order has a value."""
-        rows = [self.rows[index] for index in order.tolist()]
         if not self.given[order].any():
             return {}
+        rows = [self.rows[index] for index in order.tolist()]
         columns: dict[Hashable, Any] = {
             "limit_offset_bps": self.offset[order],
             "aux_price": self.aux[order],

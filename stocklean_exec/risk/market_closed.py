@@ -104,11 +104,12 @@ def order_hours(
     known = [hours_of(one, at) for one in places]
     found = [places[one] for one in instruments]
     symbols = frame["symbol"].tolist()
+    odd = {place for place, one in enumerate(known) if one.is_open is None or one.disagreement}
     return OrderHours(
         at.timestamp(),
         tuple(_numbers(hours) for hours in known),
         dict(zip(frame["client_order_id"].tolist(), found, strict=True)),
-        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True)]),
+        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True) if place in odd]),
     )
 
 
@@ -126,9 +127,11 @@ def market_waits(frame: pd.DataFrame, hours: OrderHours) -> MarketWaits | None:
     table = np.array([*hours.markets, unknown], dtype="float64")
     rows = table[[hours.market_of.get(name, -1) for name in frame["client_order_id"].tolist()]]
     is_open, opens, closes, moc, loc, opg = rows.T
-    kind, tif = frame["order_type"].to_numpy(dtype=object), frame["tif"].fillna("DAY").to_numpy(dtype=object)
-    is_moc, is_loc, is_opg = kind == "MOC", kind == "LOC", tif == "OPG"
-    waits = (is_open == 0) & np.isin(tif.astype(str), _WAITING) & ~(is_moc | is_loc | _is_outside(frame))
+    kind, tif = frame["order_type"], frame["tif"].fillna("DAY")
+    is_moc, is_loc, is_opg = (
+        (column == word).to_numpy(dtype=bool) for column, word in ((kind, "MOC"), (kind, "LOC"), (tif, "OPG"))
+    )
+    waits = (is_open == 0) & tif.isin(_WAITING).to_numpy(dtype=bool) & ~(is_moc | is_loc | _is_outside(frame))
     waits &= ~(_good_after(frame) >= opens)
     cutoff = np.select([is_opg, is_moc, is_loc], [opg, moc, loc], math.nan) - hours.at
     return MarketWaits(
@@ -149,14 +152,14 @@ def _numbers(hours: MarketHours) -> tuple[float | None, ...]:
 
 def _is_outside(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which orders may trade outside of regular hours."""
-    if "outside_rth" not in frame.columns:
+    if "outside_rth" not in frame.columns or frame["outside_rth"].isna().all():
         return np.zeros(len(frame), dtype=bool)
     return np.array([value is not None and value is not pd.NA and value == 1 for value in frame["outside_rth"]])
 
 
 def _good_after(frame: pd.DataFrame) -> NDArray[np.float64]:
     """Seconds since 1970 from when orders work; NaN for those that work at once."""
-    if "good_after" not in frame.columns:
+    if "good_after" not in frame.columns or frame["good_after"].isna().all():
         return np.full(len(frame), math.nan)
     times = pd.to_datetime(frame["good_after"], utc=True, errors="coerce").astype("datetime64[us, UTC]")
     return np.where(times.isna(), math.nan, times.astype("int64") / 1e6)

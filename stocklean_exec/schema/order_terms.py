@@ -18,6 +18,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -323,6 +324,7 @@ def _refuse_unread(validator: FrameValidator) -> None:
                 validator.problem("order_term_unread", f"column {name!r} {text}", column=name)
 
 
+@lru_cache(maxsize=1_000)  # a choice: the column names of many tables; comparing one with all terms takes a while
 def _unread_text(name: str) -> str:
     """Why a column may not be carried along unread; empty where it may."""
     bare = re.sub(r"[^a-z0-9]", "", name.lower())
