@@ -285,3 +285,18 @@ def test_every_wrong_option_is_named():
     ]
     assert "funding 'credit' is not one of fills, margin" in str(caught.value)
     assert FundingOptions.of("fills", 0, None, "wait").timeout == 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "aux", "cost"),
+    [
+        ("STP", 30.0, 3_001.0),  # its trigger, 100 x 30, and the lowest commission
+        ("STP", 20.0, 2_501.0),  # which the ask has passed
+        ("TRAIL", 2.0, 2_701.0),  # at most 2.00 above the ask of now
+        ("REL", 0.05, 2_501.0),
+    ],
+)
+def test_a_stop_counts_at_its_trigger_and_a_trailing_order_at_its_amount_above_the_ask(kind, aux, cost):
+    order = replace(ticket(), order_type=kind, aux_price=aux)
+    assert buy_cost(order, 25.0, None, 24.0) == cost
+    assert buy_cost(replace(order, limit_price=26.0), 25.0, None, 24.0) == 2_601.0

@@ -1,6 +1,7 @@
 """Limits on prices, applied again to the market at sending."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -94,3 +95,12 @@ def test_a_run_that_waited_while_the_market_moved_sends_the_other_orders():
         assert states.loc["SPY", "reason"] == "price_moved"
         (why,) = blotter.events("r").query("kind == 'refused'")["message"]
         assert "planned at 100, and the market is now 80, 20.0% away" in why
+
+
+@pytest.mark.parametrize(
+    ("limit", "code"),
+    [(132.0, None), (132.2, "limit_collar")],  # 10 % beyond the trigger of 120, and more; the market is at 100
+)
+def test_the_limit_of_a_stop_is_held_against_its_trigger(limit, code):
+    stop = replace(ticket(limit=limit), order_type="STP LMT", aux_price=120.0)
+    assert refused(stop, last=100.0) == code
