@@ -310,13 +310,22 @@ class BuyFunding:
 
     def withdrawals(self, queue: Iterable[Ticket], stamp: datetime) -> list[OrderEvent]:
         """Events that withdraw the buys for which no cash came."""
-        there, events = self._describe(), []
+        there, late, events = self._describe(), self._late_sells(), []
         for ticket in queue:
             cost, name = self._cost_of(ticket), ticket.client_order_id
             needed = f"it may cost {cost:,.2f}" if math.isfinite(cost) else "its cost is unknown (no price)"
-            text = f"{needed}, and {there}"
+            text = f"{needed}, and {there}{late}"
             events.append(OrderEvent("withdrawn", ticket.run_id, name, stamp, code="not_funded", message=text))
         return events
+
+    def _late_sells(self) -> str:
+        """Say that sells which would pay trade in an auction alone, and what to do about it."""
+        sells = [self._tickets[name] for name in self._record.open if self._tickets[name].side == "SELL"]
+        late = sum(one.order_type in ("MOC", "LOC") or one.tif == "OPG" for one in sells)
+        if not late:
+            return ""
+        what = "a sell trades" if late == 1 else f"{late} sells trade"
+        return f"; {what} in an auction alone, and funding='margin' sends buys for it at the same time"
 
     def _describe(self) -> str:
         """Say what cash there is for buys."""

@@ -242,6 +242,7 @@ class OrderArrays:
     planned: NDArray[np.float64]  # shares that the target of each row calls for; NaN if unknown
     volume: NDArray[np.float64]  # average daily volume of each order's symbol, shares; NaN if unknown
     order_type: list[str]
+    at_auction: NDArray[np.bool_]  # trades at the open or the close alone
     aux: NDArray[np.float64]  # auxiliary price of each order, in its currency; NaN without one
     waits: MarketWaits | None  # for the market or an auction; None where the hours are not checked
     holding_ratio: NDArray[np.float64]  # holding of each order's symbol to the record, where a split is suspected
@@ -361,6 +362,7 @@ class OrderArrays:
             ),
             volume=volume_of_orders(frame, context.volumes),
             order_type=frame["order_type"].tolist(),
+            at_auction=_at_auction(frame),
             aux=frame["aux_price"].to_numpy(dtype="float64"),
             waits=market_waits(frame, context.hours),
             holding_ratio=_of_names(symbols, context.splits, math.nan),
@@ -377,8 +379,14 @@ class OrderArrays:
             limit=limit,
             aux=aux,
             order_type=frame["order_type"].tolist(),
+            at_auction=_at_auction(frame),
             waits=waits,
         )
+
+
+def _at_auction(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which orders trade in an auction alone."""
+    return np.asarray(frame["order_type"].isin(["MOC", "LOC"]) | (frame["tif"] == "OPG"), dtype=bool)
 
 
 def _of_names(names: Collection[str], known: Mapping[str, float], default: float) -> NDArray[np.float64]:
@@ -617,6 +625,11 @@ def _check_cash(
     after = round(context.cash + context.working_cash + flow - fees, 6)
     short = arrays.buy & (after < limits.min_cash_after)
     findings.block("insufficient_cash", short, limits.min_cash_after, after)
+    late = ~arrays.buy & arrays.at_auction
+    if late.any():
+        before = round(after - math.fsum((counted * price)[late].tolist()), 6)
+        waits = arrays.buy & arrays.at_auction & (counted > 0) & ~short & (before < limits.min_cash_after)
+        findings.warn("auction_funding", waits, limits.min_cash_after, before)
     # Without the buys, the sells that fund them would leave the book in cash, or short.
     unpaired = ~arrays.buy & (counted > 0) & bool((short & (counted > 0)).any())
     findings.warn(ONE_SIDED, unpaired, limits.min_cash_after, after)

@@ -598,3 +598,30 @@ def test_orders_sent_again_after_a_lost_connection_keep_their_sequence(blotter):
         states = sx.rebalance(targets, broker, blotter, run_id="r", approve="ann", dry_run=False, timeout=10)
     assert states["status"].tolist() == ["FILLED"] * 3
     assert "link_lost" in set(blotter.events("r")["kind"])
+
+
+@pytest.mark.slow
+def test_a_buy_that_waits_for_sells_of_the_same_auction_says_so_and_margin_sends_both():
+    quotes, held = {"KO": 50.0, "SPY": 400.0}, {"KO": 100.0}
+    waiting = {"switches": {"auctions": "wait"}}
+    rows = [("KO", "SELL", 100.0), ("SPY", "BUY", 10.0)]
+    frame = pd.DataFrame(rows, columns=["symbol", "side", "quantity"]).assign(order_type="MOC")
+    for funding, statuses in (("fills", ["SUBMITTED", "CANCELLED"]), ("margin", ["SUBMITTED", "SUBMITTED"])):
+        with (
+            sx.connect("sim://?seed=7", quotes=quotes, positions=held, cash=100.0, scenario=waiting) as broker,
+            sx.open_blotter() as blotter,
+        ):
+            orders = frame.assign(run_id=funding)
+            checked = sx.check_orders(orders, sx.Limits(max_adv_ratio=None), held, quotes=quotes, cash=100.0)
+            assert checked["reasons"].fillna("").tolist() == ["", "auction_funding"]
+            review = sx.review_orders(checked)
+            review.approve_all(by="me")
+            states = sx.submit_orders(review.result(), broker, blotter, funding=funding, timeout=0.5)
+            assert states["status"].tolist() == statuses
+            if funding == "fills":
+                events = blotter.events(funding)
+                (text,) = events.loc[events["kind"] == "withdrawn", "message"]
+                hint = (
+                    "; a sell trades in an auction alone, and funding='margin' sends buys for it at the same time"
+                )
+                assert text.endswith(hint)

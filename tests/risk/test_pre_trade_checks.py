@@ -510,3 +510,21 @@ def test_a_holding_without_a_price_is_unknown_in_gross_exposure_and_not_zero():
     # 90 SPY alone are 0.9 of NAV, over the 0.8 of the plan, whatever DARK is worth
     assert gross_with_a_dark_holding("auto", 30.0) == ("max_gross", [note])
     assert gross_with_a_dark_holding(None) == ("", [])
+
+
+def auction_plan(cash, **terms):
+    """A sell of 100 KO at 50 pays for a buy of 10 SPY at 400, both with these terms."""
+    frame = orders_of(("KO", "SELL", 100.0), ("SPY", "BUY", 10.0)).assign(**{"order_type": "MOC"} | terms)
+    quotes, held = {"KO": 50.0, "SPY": 400.0}, {"KO": 100}
+    checked = check_orders(frame, Limits(max_adv_ratio=None), held, quotes=quotes, cash=cash)
+    return checked["reasons"].fillna("").tolist()
+
+
+def test_a_buy_for_an_auction_that_sells_of_the_auction_pay_for_is_warned_of():
+    # 4,000 and a dollar of commission for each order; the sale has levies of its own
+    assert auction_plan(3_000.0) == ["", "auction_funding"]
+    assert auction_plan(4_003.0) == ["", ""]
+    assert auction_plan(3_000.0, order_type="MKT") == ["", ""]
+    assert auction_plan(3_000.0, order_type="MKT", tif="OPG") == ["", "auction_funding"]
+    assert auction_plan(3_000.0, order_type=["MKT", "MOC"]) == ["", ""]  # the sale fills before the auction
+    assert auction_plan(-1_500.0) == ["one_sided_plan", "insufficient_cash"]
