@@ -517,6 +517,7 @@ PRICE_LINES = {
         )
     ],
     56: [
+        Case("steps", quotes(last=1.0, price_steps=["0:0.01", "1:0.01"]), "ERROR", "price_steps_invalid", [1]),
         Case("naive", quotes(last=1.0, quoted_at=[LOCAL, LOCAL]), "ERROR", "naive_time", [0, 1]),
         Case("text", quotes(last=1.0, quoted_at=["2026-11-23 14:30", WHEN]), "ERROR", "naive_time", [0]),
         Case("number", quotes(last=1.0, quoted_at=[1763908200, WHEN]), "ERROR", "time_dtype", [0]),

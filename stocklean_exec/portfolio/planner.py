@@ -77,6 +77,7 @@ from stocklean_exec.schema.order_input import (
     parse_open_orders,
 )
 from stocklean_exec.schema.order_terms import LIMITED, STOPS, TIFS_OF_TYPE, limit_problem, term_problems
+from stocklean_exec.schema.price_steps import PRICE_STEPS, steps_at
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDERS
 
@@ -161,7 +162,8 @@ def plan_orders(
     limit_offset_bps : limit of ``LMT`` and ``LOC`` orders without a limit of their own: the decision price plus
         (buy) or minus (sell) this many basis points. The column of that name is for single symbols, and counts
         from ``limit_reference``
-    tick_size : price step, one for all or by symbol; by default the US rule for shares
+    tick_size : price step, one for all or by symbol; by default that of the quotes' column ``price_steps``, which
+        a broker gives, else the US rule for shares
     tif : time in force for all symbols; by default each row's own, else ``DAY``; never empty
     account : the account that trades, where the target row has none
     open_orders : working orders, by default the state's, as ``broker.open_orders()`` gives them: symbol, side,
@@ -254,7 +256,7 @@ def plan_orders(
     counted = counted_orders(open_orders, on_open_orders, foreign_orders)
     working = parse_open_orders(counted)
     sizes = measure(book, working, investable, keep=unlisted == "keep", leverage=max_gross)
-    terms = _with_limits(terms, book, sizes, limit_offset_bps, tick_size)
+    terms = _with_limits(terms, book, market, sizes, limit_offset_bps, tick_size)
     rejected = refused_symbols(open_orders, on_open_orders, foreign_orders)
     book = book.with_rejections(_rejections(book, terms, sizes, rejected))
     committed = 0.0
@@ -478,6 +480,7 @@ def _lots_of_exchanges(book: AlignedBook, quotes: pd.DataFrame, usual: float) ->
 def _with_limits(
     terms: _Terms,
     book: AlignedBook,
+    quotes: pd.DataFrame,
     sizes: Sizes,
     offset_bps: float | None,
     tick_size: float | Mapping[str, float] | None,
@@ -489,15 +492,24 @@ def _with_limits(
         is_limit = np.array([kind in {"LMT", "LOC"} for kind in terms.order_type], dtype=bool)
         offered = book.price * (1 + np.where(sizes.desired > 0, 1, -1) * offset)
         limit = np.where(is_limit & np.isnan(limit) & ~terms.more.has_offset, offered, limit)
-    return replace(terms, limit=limit, tick=_ticks(book, limit, tick_size))
+    return replace(terms, limit=limit, tick=_ticks(book, quotes, limit, tick_size))
 
 
 def _ticks(
-    book: AlignedBook, limit: NDArray[np.float64], tick_size: float | Mapping[str, float] | None
+    book: AlignedBook,
+    quotes: pd.DataFrame,
+    limit: NDArray[np.float64],
+    tick_size: float | Mapping[str, float] | None,
 ) -> NDArray[np.float64]:
     """Price step of each symbol; NaN where a mapping has none for it."""
     if tick_size is None:
-        return tick_sizes(np.where(np.isnan(limit), np.nan_to_num(book.price, nan=1.0), limit))
+        price = np.where(np.isnan(limit), np.nan_to_num(book.price, nan=1.0), limit)
+        usual = tick_sizes(price)
+        if PRICE_STEPS not in quotes.columns:
+            return usual
+        told = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
+        own = steps_at(price, [told.get(symbol) for symbol in book.symbols])
+        return np.where(np.isnan(own), usual, own)
     if hasattr(tick_size, "get"):
         given = (tick_size.get(symbol) for symbol in book.symbols)
         steps = [math.nan if tick is None or pd.isna(tick) else number_option("tick_size", tick) for tick in given]

@@ -22,12 +22,14 @@ from stocklean_exec.schema.frame_validator import (
     FrameValidator,
     as_utc,
     input_warnings,
+    is_missing,
     number_option,
     warning_row,
 )
 from stocklean_exec.schema.keyed_values import known_values
 from stocklean_exec.schema.missing_quotes import missing_quotes, with_missing_quotes
 from stocklean_exec.schema.order_terms import read_terms
+from stocklean_exec.schema.price_steps import PRICE_STEPS, read_steps
 from stocklean_exec.schema.tables import POSITIONS, QUOTES, TARGETS
 
 if TYPE_CHECKING:
@@ -417,9 +419,23 @@ def parse_quotes(quotes: object) -> pd.DataFrame:
     validator.texts("currency", None, upper=False)
     if "quoted_at" in validator.frame.columns:
         validator.times("quoted_at")
+    _read_price_steps(validator)
     if len(set(symbols)) != len(symbols):
         _keep_latest(validator)
     return with_missing_quotes(validator.done(), missing_quotes(quotes))
+
+
+def _read_price_steps(validator: FrameValidator) -> None:
+    """Refuse price steps that cannot be read."""
+    if PRICE_STEPS not in validator.frame.columns:
+        return
+    for row, text in enumerate(validator.frame[PRICE_STEPS].tolist()):
+        if is_missing(text) or text == "":
+            continue
+        try:
+            read_steps(str(text))
+        except ValueError as error:
+            validator.problem("price_steps_invalid", f"price_steps {error}", row, PRICE_STEPS)
 
 
 def _keep_latest(validator: FrameValidator) -> None:

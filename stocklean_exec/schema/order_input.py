@@ -41,6 +41,7 @@ from stocklean_exec.schema.order_terms import (
     term_problems,
     terms_of,
 )
+from stocklean_exec.schema.price_steps import PRICE_STEPS, steps_at
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, QUOTES, Table
 
@@ -157,6 +158,7 @@ def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataF
     frame = validator.done()
     market = QUOTES.empty() if quotes is None else quotes
     _resolve_offsets(frame, market)
+    _read_steps_of_market(frame, market)
     _reject_rows(frame, found)
     _reject_unpermitted(frame, market)
     return _note_stops(_note_odd_lots(frame))
@@ -308,10 +310,26 @@ def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
         else np.full(len(frame), math.nan)
     )
     made = offset_limits(reference, offset, buy)
-    made = round_to_tick(made, np.where(np.isnan(tick), tick_sizes(made), tick), buy)
+    usual = tick_sizes(made)
+    if PRICE_STEPS in market.columns:
+        told = steps_at(made, market[PRICE_STEPS].tolist())
+        usual = np.where(np.isnan(told), usual, told)
+    made = round_to_tick(made, np.where(np.isnan(tick), usual, tick), buy)
     frame["limit_price"] = np.where(due, made, limit)
     known = frame[REFERENCE_PRICE].to_numpy(dtype="float64") if REFERENCE_PRICE in frame.columns else math.nan
     frame[REFERENCE_PRICE] = np.where(due, reference, known)
+
+
+def _read_steps_of_market(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
+    """Give orders with a limit the price step that the quotes tell for it, where they have none of their own."""
+    if PRICE_STEPS not in quotes.columns or frame["limit_price"].isna().all():
+        return
+    told = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
+    steps = [told.get(symbol) for symbol in frame["symbol"].tolist()]
+    found = steps_at(frame["limit_price"].to_numpy(dtype="float64"), steps)
+    known = frame["tick_size"].to_numpy(dtype="float64") if "tick_size" in frame.columns else found
+    if not np.isnan(found).all():
+        frame["tick_size"] = np.where(np.isnan(known), found, known)
 
 
 def _reject_unpermitted(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:

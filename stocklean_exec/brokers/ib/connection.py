@@ -60,6 +60,7 @@ _SNAPSHOT_SECONDS = 12.0  # TWS ends a snapshot after 11 s at the latest, by its
 _CLIENT_ID_IN_USE = 326  # message code of TWS
 _CLOSING_SECONDS = 1.0  # a choice: a local peer closes within milliseconds
 _PREVIEW_SECONDS = 10.0  # a choice: TWS answers within a second or two, or not at all
+_RULE_SECONDS = 2.0  # a choice: ib_async itself waits one second for the answer
 _COMPLETED_SECONDS = 3.0  # a choice: TWS answers at once or, at times, not at all
 
 T = TypeVar("T")
@@ -251,11 +252,24 @@ class Connection:
                 hours=details.liquidHours or details.tradingHours,
                 time_zone=details.timeZoneId,
                 read_at=clock.now(),
+                rule_id=_rule_of(details, instrument.exchange),
                 order_types=tuple(word for word in (details.orderTypes or "").split(",") if word in PERMISSIONS),
             )
             for details in found
             if details.contract is not None
         ]
+
+    async def price_steps(self, rule_id: int) -> tuple[tuple[float, float], ...]:
+        """Price levels and steps of a market rule; empty where TWS does not tell them."""
+        try:
+            found = await self._request(
+                lambda: self._ib.reqMarketRuleAsync(rule_id), f"market rule {rule_id}", _RULE_SECONDS
+            )
+        except ConnectionLostError:
+            raise
+        except (BrokerError, RequestError):  # the contract's smallest tick is known all the same
+            return ()
+        return tuple((float(one.lowEdge), float(one.increment)) for one in found or ())
 
     async def snapshot(self, contract: Contract) -> Answer | Refusal:
         """One quote; silence counts as a refusal, unless a price has arrived."""
@@ -636,6 +650,21 @@ class Connection:
         if self._next_id_answer is not None and not self._next_id_answer.done():
             self._next_id_answer.set_exception(ConnectionError("the connection to TWS is gone"))
         self._owner.on_lost()
+
+
+def _rule_of(details: Any, exchange: str) -> int:  # noqa: ANN401 - the client's details of a contract
+    """Number of the market rule of a contract at an exchange; 0 where TWS gives none.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> details = SimpleNamespace(validExchanges="SMART,NYSE", marketRuleIds="26,109")
+    >>> _rule_of(details, "NYSE"), _rule_of(details, "LSE")
+    (109, 0)
+    """
+    exchanges, rules = ((text or "").split(",") for text in (details.validExchanges, details.marketRuleIds))
+    found = dict(zip(exchanges, rules, strict=False)).get(exchange, "")
+    return int(found) if found.isascii() and found.isdigit() else 0
 
 
 def _number(text: str) -> float | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from stocklean_exec.calendars.markets import exchange_name
+from stocklean_exec.schema.price_steps import steps_at, write_steps
 from stocklean_exec.schema.prices import round_to_tick
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Listing:
     ``magnifier`` is how many units of its quotes are one unit of its currency (100 for pence); ``min_tick`` its
     smallest price step, in the unit of its quotes; ``min_size`` and ``size_increment`` in shares. NaN is unknown.
     ``hours`` and ``time_zone`` are TWS's texts of its trading hours, as of ``read_at``.
+    ``rule_id`` is TWS's number of its price steps at this exchange, 0 for none, and ``price_steps`` these steps by
+    price level, in the unit of its quotes; empty if unknown.
     ``order_types`` is what it takes, of :data:`~stocklean_exec.schema.order_terms.PERMISSIONS`; empty if unknown.
     """
 
@@ -69,6 +72,8 @@ class Listing:
     time_zone: str = ""
     read_at: datetime | None = None
     order_types: tuple[str, ...] = ()
+    rule_id: int = 0
+    price_steps: tuple[tuple[float, float], ...] = ()
 
     @property
     def primary_exchange(self) -> str:
@@ -90,6 +95,17 @@ class Listing:
         """
         return price if self.magnifier == 1 else round(price / self.magnifier, 8)
 
+    @property
+    def steps_in_currency(self) -> str:
+        """Price steps as text, in the contract's currency; empty if unknown.
+
+        Examples
+        --------
+        >>> Listing(None, magnifier=100, price_steps=((0.0, 0.5), (500.0, 1.0))).steps_in_currency
+        '0:0.005;5:0.01'
+        """
+        return write_steps([(low / self.magnifier, step / self.magnifier) for low, step in self.price_steps])
+
     def on_wire(self, limit: float, *, buy: bool) -> float:
         """Limit price, in the contract's currency, as TWS takes it: on a tick, never beyond the limit.
 
@@ -103,8 +119,9 @@ class Listing:
         if self.magnifier == 1 or math.isnan(limit):
             return limit  # as approved: TWS refuses what is off its ticks
         price = np.array([limit * self.magnifier])
-        if self.min_tick > 0:
-            return float(round_to_tick(price, [self.min_tick], [buy])[0])
+        tick = steps_at(price, [write_steps(self.price_steps)])[0] if self.price_steps else self.min_tick
+        if tick > 0:
+            return float(round_to_tick(price, [tick], [buy])[0])
         return round(float(price[0]), 6)
 
     def aux_on_wire(self, price: float, *, buy: bool, is_trigger: bool) -> float:

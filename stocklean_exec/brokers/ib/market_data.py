@@ -9,6 +9,7 @@ works through a connection that has the few methods named in :class:`MarketConne
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,7 @@ from stocklean_exec.brokers.ib.translate import DELAYED_DATA_CODES, NO_DATA_CODE
 from stocklean_exec.errors import BrokerError
 from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
 from stocklean_exec.schema.order_terms import ORDER_PERMISSIONS
+from stocklean_exec.schema.price_steps import PRICE_STEPS
 from stocklean_exec.schema.tables import QUOTES
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _MORE = {
     "con_id": "Int64",
     "primary_exchange": "str",
     "lot_size": "float64",
+    PRICE_STEPS: "str",
     ORDER_PERMISSIONS: "str",
 }
 """Columns beside those of every quotes table, and their dtypes."""
@@ -49,6 +52,9 @@ class MarketConnection(Protocol):
     async def contract_details(self, instrument: Instrument) -> list[Listing] | Refusal:
         """Contracts that fit an instrument."""
 
+    async def price_steps(self, rule_id: int) -> tuple[tuple[float, float], ...]:
+        """Price levels and steps of a market rule; empty where TWS does not tell them."""
+
     async def snapshot(self, contract: Any) -> Answer | Refusal:  # noqa: ANN401 - the client's contract
         """One quote."""
 
@@ -62,6 +68,7 @@ class MarketDataService:
     def __init__(self) -> None:
         self._listings: dict[Instrument, Listing] = {}
         self._instruments: dict[str, Instrument] = {}
+        self._rules: dict[int, tuple[tuple[float, float], ...]] = {}
         self._is_delayed = False
 
     def forget_connection(self) -> None:
@@ -112,7 +119,17 @@ class MarketDataService:
             return None
 
         refused = await asyncio.gather(*map(look_up, wanted))
+        await self._read_rules(connection, wanted)
         return {one: why for one, why in zip(wanted, refused, strict=True) if why is not None}
+
+    async def _read_rules(self, connection: MarketConnection, instruments: Sequence[Instrument]) -> None:
+        """Ask for the price steps of new contracts; a market has one set of them for thousands."""
+        listings = {one: self._listings[one] for one in instruments if one in self._listings}
+        for rule_id in dict.fromkeys(one.rule_id for one in listings.values()):
+            if rule_id and rule_id not in self._rules:
+                self._rules[rule_id] = await connection.price_steps(rule_id)
+        for one, listing in listings.items():
+            self._listings[one] = replace(listing, price_steps=self._rules.get(listing.rule_id, ()))
 
     async def hours(
         self, connection: MarketConnection, instruments: Sequence[Instrument], now: datetime
@@ -127,7 +144,8 @@ class MarketDataService:
             async with gate:
                 found = choose(one, await connection.contract_details(one))
             if isinstance(found, Listing):  # else what was told before stays: it covers six days
-                self._listings[one] = known[one] = found
+                steps = self._rules.get(found.rule_id, ())
+                self._listings[one] = known[one] = replace(found, price_steps=steps)
 
         await asyncio.gather(*map(look_up, old))
         return known
@@ -220,6 +238,7 @@ def _row(one: Instrument, answer: Answer, listing: Listing) -> dict[str, object]
         "con_id": listing.contract.conId,
         "primary_exchange": listing.primary_exchange or None,
         "lot_size": listing.lot,
+        PRICE_STEPS: listing.steps_in_currency or None,
         ORDER_PERMISSIONS: " ".join(listing.order_types) or None,
     }
 

@@ -200,6 +200,23 @@ def test_a_contract_is_listed_with_its_steps_and_routed_as_requested():
     assert (found.magnifier, found.min_tick, found.min_size, found.size_increment) == (1.0, 0.01, 0.0001, 0.0001)
 
 
+@pytest.mark.slow
+def test_the_price_steps_of_a_contract_are_asked_for_by_its_rule_and_silence_is_none():
+    async def work(connection, _owner, simulator):
+        (listing,) = await connection.contract_details(Instrument("SPY"))
+        found = await connection.price_steps(listing.rule_id)
+        await fault(simulator, on="marketRule", do="omit")
+        return listing.rule_id, found, await connection.price_steps(listing.rule_id)
+
+    quotes = {"SPY": {"bid": 399.9, "ask": 400.1, "last": 400.0, "price_steps": "0:0.0001;1:0.01"}}
+    frame = pd.DataFrame({"symbol": list(quotes), **{name: [value] for name, value in quotes["SPY"].items()}})
+    frame = frame.assign(quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+    rule_id, found, silent = with_connection(work, quotes=frame)
+    assert rule_id > 0
+    assert found == ((0.0, 0.0001), (1.0, 0.01))
+    assert silent == ()
+
+
 def test_a_quote_has_the_prices_of_its_own_request():
     async def work(connection, _owner, simulator):
         (listing,) = await connection.contract_details(Instrument("SPY"))

@@ -42,6 +42,10 @@ class Table:
     async def snapshot(self, found):
         return self.answers[found.conId]
 
+    async def price_steps(self, rule_id):
+        self.asked.append(rule_id)
+        return {7: ((0.0, 0.5), (500.0, 1.0))}.get(rule_id, ())
+
     async def use_delayed_data(self):
         self.asked.append("delayed")
         self.answers |= self.delayed
@@ -64,6 +68,21 @@ def test_a_quote_has_its_own_time_and_unset_numbers_are_missing():
     assert (row["bid"], row["quoted_at"], row["data_type"]) == (400.0, NOON, 1)
     assert (row["time_source"], row["con_id"], row["primary_exchange"]) == ("received", 1, "ARCA")
     assert frame[["close", "halted", "lot_size"]].isna().to_numpy().all()
+
+
+def test_the_price_steps_of_a_rule_are_asked_for_once_for_all_its_contracts():
+    service = MarketDataService()
+    names = ("AAA", "BBB", "CCC", "DDD")
+    rules = dict(zip(names, (7, 7, 8, 0), strict=True))
+    found = {name: [contract(rule, symbol=name, rule_id=rule, magnifier=100.0)] for name, rule in rules.items()}
+    connection = Table(found, {rule: live(400.0) for rule in rules.values()})
+    frame = quotes(connection, *names, service=service)
+    assert connection.asked == [*names, 7, 8]
+    # Pence: half a penny below 500, a penny from there on; rule 8 is not told, and DDD has none.
+    assert frame["price_steps"].tolist()[:2] == ["0:0.005;5:0.01"] * 2
+    assert frame["price_steps"].isna().tolist() == [False, False, True, True]
+    asyncio.run(service.qualify(connection, [Instrument("AAA")]))
+    assert connection.asked == [*names, 7, 8]
 
 
 def test_currency_pairs_are_no_symbols_that_were_looked_up():
