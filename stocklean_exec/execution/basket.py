@@ -47,7 +47,7 @@ async def _export_basket(
         raise InputError("basket", [Problem("not_approved", text)])
     plan, plan_hash = _plan_of(orders, unapproved=unapproved)
     named = plan if account is None else _for_account(plan, account)
-    text = basket_text(named[named["approved"]], by_symbol=by_symbol)
+    text = basket_text(named[named["approved"]], by_symbol=by_symbol, now=clock.now())
     if blotter is None:
         with replacing(file, text):
             pass
@@ -84,6 +84,9 @@ def export_basket(
     shows it as the order reference. The whole basket leaves at once: no buy waits for the money of a sell, and no
     limit of the plan is enforced again.
 
+    Orders of every type but ``MIDPRICE`` are written, with limit, auxiliary price, time in force, ``good_till``
+    and ``good_after`` (in UTC). ``outside_rth`` and algorithms have no documented column: such orders are refused.
+
     Parameters
     ----------
     orders : ``review.result()``: only its approved orders are written
@@ -102,7 +105,7 @@ def export_basket(
     -------
     DataFrame, one row per order of the plan: its terms, ``exported``, and the ``reason`` why it was not. What is
     sent may differ: a person can remove rows, change prices, or send the file twice. An order that was not sent
-    stays ``NEW``; a changed price or quantity is a difference of :func:`~stocklean_exec.reconcile`
+    stays ``NEW``; a changed quantity, price, trigger or end is a difference of :func:`~stocklean_exec.reconcile`
     (``order_changed``, ``fill_beyond_limit``); a second order under one tag halts the blotter
     (``duplicate_order``); and what was traded in another symbol, side or account is no fill of the order
     (``execution_orphan``).
@@ -112,8 +115,8 @@ def export_basket(
     ApprovalError
         No approval, changed since, or too old.
     InputError
-        Orders that the format cannot express, or that a spreadsheet would take for a formula; the error lists
-        each. Or the account is not known.
+        Orders that the format cannot express, that a spreadsheet would take for a formula, or whose ``good_till``
+        has passed; the error lists each. Or the account is not known.
     IdempotencyConflictError
         The run is on record.
     HaltedError

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.schema.basket_times import read_basket_time
 from stocklean_exec.schema.files import read_cells, read_rows
 from stocklean_exec.schema.inputs import parse_positions
 from stocklean_exec.schema.order_ids import is_valid_client_order_id
@@ -22,9 +23,10 @@ from stocklean_exec.schema.tables import ORDERS, POSITIONS
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BASKET_COLUMNS", "BASKET_TAG", "read_basket", "read_portfolio_export"]
+__all__ = ["BASKET_COLUMNS", "BASKET_TAG", "SUBUNIT_CURRENCIES", "read_basket", "read_portfolio_export"]
 
 _INSTRUMENT = "Financial Instrument"
 _COLUMNS = {"Position": "quantity", "Avg Price": "avg_cost", "Currency": "currency", "Account": "account"}
@@ -40,20 +42,27 @@ BASKET_COLUMNS = {
     "TimeInForce": "tif",
     "OrderType": "order_type",
     "LmtPrice": "limit_price",
+    "AuxPrice": "aux_price",
+    "GoodTilDate": "good_till",
+    "GoodAfter": "good_after",
     "Account": "account",
 }
 """Columns of a basket and ours: ibkrguides.com/traderworkstation/basket-fields.htm (2026-11)."""
 
 _BASKET_NEEDED = ("Action", "Quantity", "Symbol", "OrderType")
-_BASKET_NUMBERS = ("Quantity", "LmtPrice")
+_BASKET_NUMBERS = ("Quantity", "LmtPrice", "AuxPrice")
+_BASKET_TIMES = ("GoodTilDate", "GoodAfter")
 BASKET_TAG = "BasketTag"
 """Column with a name that TWS shows as the order reference: our files have the client order id there."""
 
+SUBUNIT_CURRENCIES = frozenset({"GBP", "ILS", "ZAR"})
+"""Currencies of shares that TWS prices in a hundredth (pence, agorot, cents), but not all of them: only the
+contract at TWS tells which."""
 
 _DERIVATIVE = re.compile(r"\S+ (.* .*|.*\d.*)")
 """ACME 15AUG25 230 C, ES Dec'26: more than a symbol and a share class, or with a number."""
 
-_NUMBER = re.compile(r"[-+]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
+_NUMBER = re.compile(r"[-+]?((\d+|\d{1,3}(,\d{3})+)(\.\d+)?|\.\d+)")
 
 
 def read_portfolio_export(path: str | os.PathLike[str], *, skiprows: int = 0) -> pd.DataFrame:
@@ -126,10 +135,11 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     Parameters
     ----------
     path : CSV file with a header row of ``Action``, ``Quantity``, ``Symbol``, ``OrderType`` and, if needed,
-        ``SecType``, ``Exchange``, ``Currency``, ``TimeInForce``, ``LmtPrice`` and ``Account``. More header rows
+        ``SecType``, ``Exchange``, ``Currency``, ``TimeInForce``, ``LmtPrice``, ``AuxPrice`` (trigger of a stop,
+        trailing amount, or offset of ``REL``), ``GoodTilDate``, ``GoodAfter`` and ``Account``. More header rows
         may follow, each for the rows below it. ``SMART/NYSE`` is the exchange ``SMART`` with the primary exchange
-        ``NYSE``; ``BasketTag`` is the client order id where it begins with ``run_id`` and a dash, as
-        :func:`~stocklean_exec.export_basket` writes it
+        ``NYSE``; a time is ``20261124 16:00:00 US/Eastern``, with its zone; ``BasketTag`` is the client order id
+        where it begins with ``run_id`` and a dash, as :func:`~stocklean_exec.export_basket` writes it
     run_id : of the run that the orders are for
 
     Returns
@@ -140,8 +150,9 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        It is not such a file, a number cannot be read, or a row has a term that would not be sent, such as
-        ``AuxPrice`` or ``GoodTilDate``. Every such cell is listed.
+        It is not such a file, a number or a time cannot be read, a time has no zone or is one that clocks go back
+        over, a row has a term that would not be sent, such as ``StopPrice`` or ``PercentOffset``, or a price in a
+        currency that TWS may count in hundredths (``GBP``, ``ILS``, ``ZAR``). Every such cell is listed.
 
     Examples
     --------
@@ -156,19 +167,8 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     file = existing_file(path, ORDERS.name)
     rows, problems = _basket_rows(file)
     for number, row in enumerate(rows):
-        for name in _BASKET_NUMBERS:
-            if name in row:
-                row[name] = _number(str(row[name]), name, number, problems)
-        problems += [
-            Problem(
-                "order_term_unread",
-                f"{name} {text!r} would not be sent; remove the column or the row",
-                number,
-                column=name,
-            )
-            for name, text in row.items()
-            if name not in BASKET_COLUMNS and name != BASKET_TAG
-        ]
+        _read_values(row, number, problems)
+        problems += [problem._replace(row=number) for problem in _unsendable(row)]
     if problems:
         raise InputError(ORDERS.name, problems)
     frame = pd.DataFrame([{ours: row.get(theirs) for theirs, ours in BASKET_COLUMNS.items()} for row in rows])
@@ -179,6 +179,33 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     is_ours = [tag.startswith(f"{run_id}-") and is_valid_client_order_id(tag) for tag in tags]
     names = [tag if ours else None for tag, ours in zip(tags, is_ours, strict=True)]
     return parse_orders(frame.assign(client_order_id=pd.Series(names, frame.index, dtype="object")))
+
+
+def _read_values(row: dict[str, object], number: int, problems: list[Problem]) -> None:
+    """Read the numbers and times of a row in place."""
+    for name in _BASKET_NUMBERS:
+        if name in row:
+            row[name] = _number(str(row[name]), name, number, problems)
+    for name in _BASKET_TIMES:
+        if name in row:
+            row[name] = found = read_basket_time(str(row[name]), name)
+            if isinstance(found, Problem):
+                problems.append(found._replace(row=number))
+
+
+def _unsendable(row: dict[str, object]) -> Iterator[Problem]:
+    """Terms of a row that would not be sent, or not as they are meant."""
+    for name, cell in row.items():
+        if name not in BASKET_COLUMNS and name != BASKET_TAG:
+            text = f"{name} {cell!r} would not be sent; remove the column or the row"
+            yield Problem("order_term_unread", text, column=name)
+    currency = str(row.get("Currency", "")).upper()
+    for name in ("LmtPrice", "AuxPrice"):
+        if currency in SUBUNIT_CURRENCIES and row.get(name):  # an offset of 0 is one in every unit
+            text = (
+                f"{name} {row[name]:.10g} may be in a hundredth of {currency}; give the order in a table of ours"
+            )
+            yield Problem("price_unit_unknown", text, column=name)
 
 
 def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:

@@ -273,3 +273,62 @@ def test_a_resting_order_sent_by_hand_is_seen_and_netted_and_not_cancelled(blott
         broker.cancel_all()
         assert broker.open_orders()["client_order_id"].tolist() == ["r-SPY-BUY"]
         assert broker.open_orders()["client_id"].tolist() == [0]
+
+
+@pytest.mark.slow
+def test_another_trigger_or_end_than_in_the_file_is_a_break(blotter, venue, tmp_path):
+    end = pd.Timestamp("2036-01-31 21:00", tz="UTC")
+    frame = pd.DataFrame(
+        {
+            "run_id": "r",
+            "symbol": ["SPY", "KO", "TLT"],
+            "side": "BUY",
+            "quantity": [5.0, 7.0, 6.0],
+            "order_type": ["STP", "STP", "LMT"],
+            "aux_price": [410.0, 70.0, NAN],
+            "limit_price": [NAN, NAN, 90.0],
+            "tif": ["GTC", "GTC", "GTD"],
+            "good_till": [None, None, end],
+        }
+    )
+    review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
+    review.approve_all(by="ann")
+    sx.export_basket(review.result(), tmp_path / "basket.csv", blotter=blotter, account=ACCOUNT)
+    assert [line.split(",")[6:11] for line in (tmp_path / "basket.csv").read_text().splitlines()] == [
+        ["TimeInForce", "OrderType", "LmtPrice", "AuxPrice", "GoodTilDate"],
+        ["GTC", "STP", "", "410", ""],
+        ["GTC", "STP", "", "70", ""],
+        ["GTD", "LMT", "90", "", "20360131 21:00:00 UTC"],
+    ]
+    by_hand = [  # SPY as in the file
+        ("SPY", 5.0, "STP", NAN, "GTC", 410.0, None),
+        ("KO", 7.0, "STP", NAN, "GTC", 71.0, None),
+        ("TLT", 6.0, "LMT", 90.0, "GTD", NAN, end + pd.Timedelta("1h")),
+    ]
+    with connect(venue, client_id=0) as tws:
+        for symbol, shares, kind, limit, tif, trigger, until in by_hand:
+            terms = (f"r-{symbol}-BUY", "hand", symbol, "BUY", shares, kind, limit, tif, "USD", "STK", "SMART")
+            asyncio.run(tws.place(Ticket(*terms, ACCOUNT, aux_price=trigger, good_till=until)))
+    with connect(venue, client_id=0) as tws:
+        found = sx.reconcile(tws, blotter)
+    changed = found[found["kind"] == "order_changed"].sort_values("symbol")
+    assert changed[["severity", "client_order_id"]].to_numpy().tolist() == [
+        ["warn", "r-KO-BUY"],
+        ["warn", "r-TLT-BUY"],
+    ]
+    assert changed[["blotter", "broker"]].to_numpy().tolist()[0] == [70.0, 71.0]
+    assert changed["detail"].tolist() == [
+        "was changed at the broker: its auxiliary price differs",
+        "was changed at the broker: its end is 2036-01-31 22:00:00+00:00, and 2036-01-31 21:00:00+00:00 on record",
+    ]
+
+
+def test_an_order_that_has_ended_since_is_not_handed_over(blotter, tmp_path):
+    rows = {"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": [5.0], "order_type": "LMT", "tif": "GTD"}
+    ended = {"limit_price": 300.0, "good_till": pd.Timestamp("2022-12-30 21:00", tz="UTC")}
+    review = sx.review_orders(sx.check_orders(pd.DataFrame(rows | ended), FREE, quotes=MARKET))
+    review.approve_all(by="ann")
+    with pytest.raises(InputError, match="r-SPY-BUY: good_till 2022-12-30 21:00:00"):
+        sx.export_basket(review.result(), tmp_path / "b.csv", blotter=blotter, account=ACCOUNT)
+    assert blotter.runs().empty
+    assert list(tmp_path.iterdir()) == []

@@ -73,6 +73,9 @@ def test_an_export_is_a_position_for_a_plan(tmp_path):
 HEADER = "Action,Quantity,Symbol,SecType,Exchange,Currency,TimeInForce,OrderType"
 
 
+TIMES = ("good_till", "good_after")
+
+
 def basket(tmp_path, text):
     (tmp_path / "basket.csv").write_text(text, encoding="utf-8-sig")
     return tmp_path / "basket.csv"
@@ -97,15 +100,76 @@ def test_orders_of_a_basket_with_a_header_for_each_order_type(tmp_path):
 
 def test_terms_that_would_not_be_sent_are_listed(tmp_path):
     text = (
-        f"{HEADER},AuxPrice,GoodTilDate\nBUY,100,IBM,STK,SMART,USD,DAY,MKT,,\n"
-        "BUY,1,GE,STK,SMART,USD,GTD,STP,14.5,20261231\n"
+        f"{HEADER},StopPrice,PercentOffset,OutsideRth\nBUY,100,IBM,STK,SMART,USD,DAY,MKT,,,\n"
+        "BUY,1,GE,STK,SMART,USD,DAY,STP,14.5,,true\nBUY,1,KO,STK,SMART,USD,DAY,REL,,.05,\n"
     )
     with pytest.raises(InputError) as caught:
         read_basket(basket(tmp_path, text), "run-1")
     assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
-        ("order_term_unread", 1, "AuxPrice"),
-        ("order_term_unread", 1, "GoodTilDate"),
+        ("order_term_unread", 1, "StopPrice"),
+        ("order_term_unread", 1, "OutsideRth"),
+        ("order_term_unread", 2, "PercentOffset"),
     ]
+
+
+def test_prices_and_times_beside_the_limit(tmp_path):
+    text = (
+        f"{HEADER},LmtPrice,AuxPrice,GoodTilDate,GoodAfter\n"
+        "SELL,5,IBM,STK,SMART,USD,gtc,stp,,95.5,,20261201 10:00:00 US/Eastern\n"
+        'SELL,5,GE,STK,SMART,USD,DAY,STP LMT,"1,094","1,095.50",,\n'
+        "SELL,5,F,STK,SMART,USD,DAY,TRAIL,,.05,,\n"
+        "BUY,5,KO,STK,SMART,USD,DAY,REL,62,0,,\n"
+        "BUY,5,PEP,STK,SMART,USD,gtd,LMT,150,,20261231 22:00:00 Europe/Berlin,20261230 09:00:00 utc\n"
+        "BUY,5,T,STK,SMART,USD,DAY,MKT,,,,\n"
+    )
+    frame = read_basket(basket(tmp_path, text), "run-1")
+    assert frame["status"].tolist() == ["NEW"] * 6, frame["detail"].tolist()
+    assert frame["order_type"].tolist() == ["STP", "STP LMT", "TRAIL", "REL", "LMT", "MKT"]
+    assert frame["limit_price"].fillna(-1).tolist() == [-1, 1094.0, -1, 62.0, 150.0, -1]
+    assert frame["aux_price"].fillna(-1).tolist() == [95.5, 1095.5, 0.05, 0.0, -1, -1]
+    times = {name: {row: str(time) for row, time in frame[name].dropna().items()} for name in TIMES}
+    assert times == {
+        "good_till": {4: "2026-12-31 21:00:00+00:00"},  # Berlin is one hour ahead in winter, New York five behind
+        "good_after": {0: "2026-12-01 15:00:00+00:00", 4: "2026-12-30 09:00:00+00:00"},
+    }
+
+
+def test_every_time_that_is_not_one_moment_is_listed(tmp_path):
+    text = (
+        f"{HEADER},LmtPrice,GoodTilDate,GoodAfter\n"
+        "BUY,1,A,STK,SMART,USD,GTD,LMT,9,20261231 16:00:00,\n"
+        "BUY,1,B,STK,SMART,USD,GTD,LMT,9,20261231 16:00:00 US/Eastern,20261101 01:30:00 US/Eastern\n"
+        "BUY,1,C,STK,SMART,USD,GTD,LMT,9,12/31/2026 16:00,\n"
+    )
+    with pytest.raises(InputError, match="write UTC or US/Eastern after it") as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+        ("naive_time", 0, "GoodTilDate"),
+        ("time_ambiguous", 1, "GoodAfter"),
+        ("time_dtype", 2, "GoodTilDate"),
+    ]
+
+
+def test_a_price_that_may_be_in_pence_is_refused(tmp_path):
+    text = (
+        f"{HEADER},LmtPrice,AuxPrice\nBUY,1,VOD,STK,LSE,GBP,DAY,LMT,70,\nSELL,1,BP,STK,LSE,gbp,DAY,STP,,400\n"
+        "BUY,1,RIO,STK,LSE,GBP,DAY,REL,,0\nBUY,1,SAP,STK,IBIS,EUR,DAY,LMT,200,\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+        ("price_unit_unknown", 0, "LmtPrice"),
+        ("price_unit_unknown", 1, "AuxPrice"),
+    ]
+
+
+def test_a_term_that_does_not_fit_its_type_rejects_its_row(tmp_path):
+    text = (
+        f"{HEADER},AuxPrice,GoodTilDate\nSELL,1,GE,STK,SMART,USD,DAY,STP,,\n"
+        "BUY,1,KO,STK,SMART,USD,DAY,MKT,,20261231 21:00:00 UTC\nBUY,1,F,STK,SMART,USD,DAY,MKT,,\n"
+    )
+    frame = read_basket(basket(tmp_path, text), "run-1")
+    assert frame["reason"].fillna("").tolist() == ["aux_price_missing", "good_till_not_used", ""]
 
 
 def test_types_that_are_not_sent_here_are_rejected_rows(tmp_path):
