@@ -263,7 +263,7 @@ def read_terms(validator: FrameValidator) -> None:
     for name in ("limit_offset_bps", REFERENCE_PRICE, "aux_price"):
         validator.read_numbers(name, f"{name}_dtype")
     for name in ("good_till", "good_after"):
-        if name in columns:
+        if name in validator.frame.columns:  # a column of missing times alone has no zone, and needs one
             validator.times(name)
     for name, known in (("limit_reference", LIMIT_REFERENCES), ("algo", ALGOS)):
         if name in columns:

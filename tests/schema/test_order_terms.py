@@ -161,6 +161,14 @@ def test_a_time_needs_its_zone(name):
     assert found["good_till"].tolist()[0] == LATER
 
 
+@pytest.mark.parametrize("name", ["good_till", "good_after"])
+def test_a_column_of_missing_times_alone_needs_no_zone(name):
+    found = parse_orders(orders().assign(**{name: pd.NaT}))  # pandas makes times without a zone of it
+    pd.testing.assert_frame_equal(found, parse_orders(orders()))
+    targets = pd.DataFrame({"symbol": ["AAA"], "weight": [0.5]})
+    pd.testing.assert_frame_equal(parse_targets(targets.assign(**{name: pd.NaT})), parse_targets(targets))
+
+
 @pytest.mark.parametrize(
     ("kind", "tif"),
     [
