@@ -190,10 +190,15 @@ def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> I
         ("good_till", "end", ""),
         ("outside_rth", "leave to trade outside regular hours", False),
     ):
-        mine, other = (_term(one, column, absent) for one in (ours, theirs))
+        mine, other = (_whole_seconds(_term(one, column, absent)) for one in (ours, theirs))
         if column in theirs.index and mine != other and (absent is False or (mine and other)):
             text = f"was changed at the broker: its {word} is {other}, and {mine} on record"
             yield _row("order_changed", "warn", text, symbol=symbol, name=name)
+
+
+def _whole_seconds(value: Any) -> Any:  # noqa: ANN401 - a term of any kind
+    """A time as TWS has it: it takes whole seconds, and the part of one is cut off before it is sent."""
+    return value.floor("s") if isinstance(value, pd.Timestamp) else value
 
 
 def _term(order: pd.Series[Any], column: str, unset: object) -> Any:  # noqa: ANN401 - a price or a text

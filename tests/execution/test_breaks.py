@@ -171,6 +171,17 @@ CASES = {
         },
         [],
     ),
+    "an end within a second, which goes out as a whole one": (
+        {
+            "orders": books().orders.assign(
+                order_type="LMT", limit_price=105.0, tif="GTD", good_till=LATER + pd.Timedelta("900ms")
+            ),
+            "open_orders": books().open_orders.assign(
+                order_type="LMT", limit_price=105.0, tif="GTD", good_till=LATER
+            ),
+        },
+        [],
+    ),
     "an order that pegs itself, at a price of its own": (
         {
             "orders": books().orders.assign(order_type="REL", limit_price=NAN, aux_price=0.0),
