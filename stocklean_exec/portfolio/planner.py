@@ -581,7 +581,7 @@ def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, 
     """
     buy = trade > 0
     tick = np.where(terms.tick > 0, terms.tick, math.nan)
-    needed = np.array([kind in LIMITED for kind in terms.order_type], dtype=bool)
+    needed = np.array([kind in LIMITED for kind in terms.order_type], dtype=bool) | terms.more.has_offset
     limit = np.where(terms.more.has_offset, terms.more.limits(terms.limit, buy), terms.limit)
     is_limit = needed | ~np.isnan(limit)
     rounded = round_to_tick(limit, tick, buy)

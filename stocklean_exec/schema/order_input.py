@@ -24,6 +24,7 @@ from stocklean_exec.schema.order_ids import (
     is_valid_run_id,
 )
 from stocklean_exec.schema.order_terms import (
+    CAPPED,
     ORDER_PERMISSIONS,
     ORDER_TYPES,
     REFERENCE_PRICE,
@@ -555,6 +556,9 @@ def _order_problems(
         yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
     yield from _limit_problems(order_type, limit_price, tick_size)
     yield from term_problems(order_type, limit_price, tif, side, terms)
+    if order_type in CAPPED and math.isnan(limit_price) and not math.isnan(terms.limit_offset_bps):
+        source = terms.limit_reference or "decision"
+        yield "limit_missing", f"the cap of a {order_type} order cannot be computed: no {source} price is known"
     if order_type in STOPS:
         yield from _tick_problems(terms.aux_price, tick_size)
 

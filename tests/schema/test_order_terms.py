@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.schema.frame_validator import input_warnings
@@ -555,3 +556,18 @@ def test_terms_of_a_row_without_values_are_the_defaults():
     row = {"aux_price": NAN, "good_till": pd.NaT, "algo": None, "algo_params": "", "outside_rth": False}
     assert terms_of(row) == terms_of({})
     assert list(term_problems("MKT", NAN, "DAY", "BUY", OrderTerms())) == []
+
+
+def test_a_cap_that_cannot_be_computed_is_missing_and_not_left_out():
+    columns = {"symbol": ["SPY", "TLT", "KO"], "order_type": ["REL", "MIDPRICE", "LMT"]}
+    terms = pd.DataFrame(columns).assign(aux_price=[0.01, NAN, NAN], limit_offset_bps=5.0, limit_reference="far")
+    orders = terms.assign(run_id="r", side="BUY", quantity=10.0)
+    when = pd.Timestamp("2026-11-23 15:00", tz="UTC")
+    quotes = pd.DataFrame({"symbol": columns["symbol"], "last": 50.0, "quoted_at": when})  # no far side
+    plan = sx.plan_orders(terms.assign(weight=0.1), None, quotes, nav=1e5, run_id="r")
+    checked = sx.check_orders(orders, sx.Limits(max_adv_ratio=None), quotes=quotes, cash=1e6)
+    for frame in (parse_orders(orders), plan, checked):
+        assert frame["reason"].tolist() == ["limit_missing"] * 3
+    both = quotes.assign(bid=49.0, ask=51.0)
+    plan = sx.plan_orders(terms.assign(weight=0.1), None, both, nav=1e5, run_id="r")
+    assert plan[["status", "limit_price"]].drop_duplicates().to_numpy().tolist() == [["NEW", 51.02]]  # 51.0255
