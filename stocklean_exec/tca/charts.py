@@ -473,6 +473,7 @@ def chart_frontier(frontier: pd.DataFrame, *, currency: str = "", theme: Theme =
     """Cost of each rule against what it leaves undone: the tracking error, or without it the active share.
 
     A rule is on the frontier, and joined to it by a line, if no other one is cheaper and as close to the targets.
+    Rules that come to the same are one point, with all their names.
 
     Parameters
     ----------
@@ -496,7 +497,10 @@ def chart_frontier(frontier: pd.DataFrame, *, currency: str = "", theme: Theme =
     if not len(data):
         return _empty_chart("Frontier of the plan", "no rule was measured", theme)
     data = data.sort_values(["cost", "distance"], kind="stable")
-    best = data["distance"].cummin().shift(fill_value=np.inf) > data["distance"]
+    same = data.groupby(["cost", "distance"], sort=False)["rule"]
+    data["label"] = np.where(same.cumcount() == 0, same.transform(" / ".join), "")
+    first_best = data["distance"].cummin().shift(fill_value=np.inf) > data["distance"]
+    best = first_best.groupby([data["cost"], data["distance"]]).transform("any")
     data["what"] = np.where(best, "frontier", "other")
     alt, c = _altair(), _colours(theme)
     unit = "fees and half-spreads" if is_spread_known else "fees"
@@ -518,6 +522,8 @@ def chart_frontier(frontier: pd.DataFrame, *, currency: str = "", theme: Theme =
             "orders:Q",
         ],
     )
-    labels = base.mark_text(align="left", dx=7, dy=-6, color=c["ink"], fontSize=10).encode(x=x, y=y, text="rule:N")
+    labels = base.mark_text(align="left", dx=7, dy=-6, color=c["ink"], fontSize=10).encode(
+        x=x, y=y, text="label:N"
+    )
     subtitle = f"{len(data)} rules, {int(best.sum())} of them on the frontier"
     return _styled(line + points + labels, "Frontier of the plan", subtitle, theme)

@@ -212,6 +212,15 @@ def test_a_frontier_names_the_rules_that_no_other_one_beats():
     assert shown.to_dict() == {"all": "frontier", "band": "frontier", "worse": "other"}
 
 
+def test_rules_of_a_frontier_that_come_to_the_same_are_one_point_with_all_names():
+    twins = pd.concat([FRONTIER.iloc[:3], FRONTIER.iloc[[1]].rename(index={"band": "minimum"})])
+    chart = charts.chart_frontier(twins)
+    shown = pd.DataFrame(chart.layer[2].data).set_index("rule")
+    assert shown["label"].to_dict() == {"all": "all", "band": "band / minimum", "minimum": "", "worse": "worse"}
+    assert set(shown["what"]) == {"frontier"}  # neither of two that are the same beats the other
+    assert chart.layer[2].encoding.text.to_dict()["field"] == "label"
+
+
 def test_a_frontier_without_tracking_error_or_spread_shows_what_is_known():
     spec = charts.chart_frontier(FRONTIER, currency="USD").to_dict()
     assert "active share after the orders, basis points" in titles(spec)
