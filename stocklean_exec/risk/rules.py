@@ -569,7 +569,8 @@ def _check_hours(findings: Findings, arrays: OrderArrays, limits: Limits) -> Non
         findings.warn("market_closed", waiting, math.nan, opens)
     if np.isnan(cutoff).all():
         return
-    findings.warn("auction_cutoff", (close <= ADVISED_SECONDS) & ~arrays.refused, ADVISED_SECONDS, close)
+    # Both count to the cut-off: the results of a check have one limit, which the later call sets.
+    findings.warn("auction_cutoff", (close <= ADVISED_SECONDS) & ~arrays.refused, 0.0, cutoff)
     findings.block("auction_cutoff", (cutoff <= 0) & ~arrays.refused, 0.0, cutoff)
 
 

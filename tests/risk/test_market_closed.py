@@ -126,6 +126,15 @@ def test_an_auction_takes_orders_until_its_cut_off(exchange, terms, at, expected
     assert finding(at, sx.Limits(closed_market="ignore"), primary_exchange=exchange, **terms) == "pass"
 
 
+@pytest.mark.parametrize(("at", "verdict", "left"), [("15:52", "warn", 360.0), ("15:59", "block", -60.0)])
+def test_the_value_of_a_cut_off_is_the_seconds_left_until_it(at, verdict, left):
+    # Nasdaq takes limit orders on close until 15:58
+    frame = orders("LOC", limit_price=100.0, primary_exchange="NASDAQ")
+    checked = sx.check_orders(frame, quotes={"SPY": 100.0}, cash=1e6, now=moment(f"2026-11-25 {at}"))
+    found = sx.check_results(checked).set_index("check").loc["auction_cutoff"]
+    assert found[["verdict", "limit", "value"]].tolist() == [verdict, 0.0, left]
+
+
 def test_the_values_are_seconds():
     frame = pd.concat([orders(), orders("MOC"), orders(tif="OPG"), orders(primary_exchange="XYZ")])
     frame["client_order_id"] = ["a", "b", "c", "d"]
