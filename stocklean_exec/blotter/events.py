@@ -28,7 +28,8 @@ kind                      meaning
                           is dated by its report
 ``commission``            what one execution cost (``exec_id``)
 ``cancel_requested``      we requested its cancel
-``message``               a message of the broker that changes no state
+``message``               a message of the broker that changes no state; with ``status`` WAITING it says that the
+                          order does not trade before a later time: the reason of an order that works
 ``unknown``               its outcome is unknown; ``message`` has the evidence
 ``missing``               the broker was queried, for the ``attempt``-th time, no longer has the order and does not
                           report how it ended; ``message`` has the evidence

@@ -91,9 +91,9 @@ class OrderState:
     """Current state of an order.
 
     ``filled`` in shares, ``avg_fill_price`` per share (NaN without a fill), ``commission`` the sum of those
-    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, or is unknown;
-    ``reported`` the filled shares according to the broker's statuses: ``filled``, plus shares that they report
-    beyond the executions on record.
+    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, is unknown, or waits for a
+    later time at the broker; ``reported`` the filled shares according to the broker's statuses: ``filled``, plus
+    shares that they report beyond the executions on record.
     """
 
     state: str
@@ -198,6 +198,7 @@ class OrderAccumulator:
         self._attempts: dict[str, set[int]] = {"sending": set(), "not_sent": set(), "found": set()}
         self._latest: dict[tuple[str, int], OrderEvent] = {}  # by kind and attempt; of four kinds only
         self._is_rejected = self._is_rejected_unseen = False
+        self._waiting: OrderEvent | None = None  # the latest message that it does not trade before a later time
 
     def add(self, event: OrderEvent) -> None:
         """Add one event; neither the sequence nor a repetition matters."""
@@ -219,6 +220,8 @@ class OrderAccumulator:
         elif kind == "rejected":
             self._is_rejected |= event.status != "UNSEEN"
             self._is_rejected_unseen |= event.status == "UNSEEN"
+        elif kind == "message" and event.status == "WAITING":
+            self._waiting = max(self._waiting or event, event, key=_rank)
         elif kind in self._attempts:
             self._attempts[kind].add(attempt)
         elif kind in ("resolved", "unknown", "missing", "held_back"):
@@ -339,6 +342,7 @@ class OrderAccumulator:
             unknown=self._last("unknown", lambda attempt: attempt not in not_sent),
             missing=self._last("missing", lambda attempt: attempt > last_found),
             held_back=self._last("held_back", lambda _: True),
+            waiting=self._waiting,
             is_under_way=bool(self._attempts["sending"] - not_sent),
             is_rejected=self.is_rejected,
         )
@@ -432,6 +436,7 @@ class _Evidence:
     unknown: OrderEvent | None
     missing: OrderEvent | None
     held_back: OrderEvent | None
+    waiting: OrderEvent | None
     is_under_way: bool
     is_rejected: bool
 
@@ -529,7 +534,7 @@ _RULES = (  # the first rule that applies gives the state
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
     _Rule("PARTIAL", lambda e: e.filled > 0),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
-    _Rule("WORKING", lambda e: bool(e.statuses)),
+    _Rule("WORKING", lambda e: bool(e.statuses), lambda e: e.waiting.message if e.waiting else None),
     # A sent order may still be working, whatever we refused afterwards.
     _Rule("UNKNOWN", lambda e: e.unknown is not None, lambda e: e.unknown.message if e.unknown else None),
     _Rule("SENDING", lambda e: e.is_under_way),

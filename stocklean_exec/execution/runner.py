@@ -496,7 +496,16 @@ class Runner:
         working = len(self._record.open) - unresolved
         parts = [text.format(working)] if working else []
         parts += [f"{unresolved} orders are unresolved"] if unresolved else []
-        return ", ".join(parts) or "all orders have ended"
+        return (", ".join(parts) or "all orders have ended") + self._count_waiting()
+
+    def _count_waiting(self) -> str:
+        """Say how many orders do not trade before a later time, and why the first of them does not."""
+        states = {name: self._record.state(name) for name in self._record.names if name in self._record.open}
+        why = {name: state.reason for name, state in states.items() if state.state == "WORKING" and state.reason}
+        if not why:
+            return ""
+        name, reason = next(iter(why.items()))
+        return f"; {len(why)} of them must wait, {name}: {reason}"
 
     def _count_held(self) -> str:
         """Say how many orders were held back, and why."""

@@ -268,7 +268,8 @@ ORDERS = Table(
         _number("commission", "currency", "sum of those reported; NaN until one is"),
         _text(
             "reason",
-            "why it was rejected or cancelled, a stable code; why it is `UNKNOWN` or was held back, in words",
+            "why it was rejected or cancelled, a stable code; why it is `UNKNOWN`, was held back or waits at TWS "
+            "for a later time, in words",
         ),
         *_TERMS,
     ),

@@ -124,6 +124,7 @@ LACKS_4 = "ended at the broker with 4 shares filled, 0 of them on record"
 UNCOUNTED = "ended at the broker, which has not reported how many shares were filled"
 FILLED_AT_4 = OrderEvent("status", status="FILLED", filled=4.0, remaining=0.0)
 COMPLETED_AT_0 = OrderEvent("status", status="FILLED", filled=0.0)
+TOMORROW = OrderEvent("message", status="WAITING", code="2111", message="tomorrow", occurred_at=NOON)
 CORRECTED_TO_2 = execution(FIRST[:-1] + "2", 2, 100.0)
 
 HISTORIES = {
@@ -595,6 +596,32 @@ HISTORIES = {
         10,
         [FILL_4, execution("a", 6, math.nan)],
         ("FILLED", "FILLED", 10.0, None, None, None),
+    ),
+    "it works and waits for a later time": (
+        10,
+        [SENT, SUBMITTED, TOMORROW],
+        ("WORKING", "SUBMITTED", 0.0, None, None, "tomorrow"),
+    ),
+    "the latest message that it waits is its reason": (
+        10,
+        [SUBMITTED, TOMORROW, TOMORROW._replace(code="399", message="a", occurred_at=NOON + timedelta(seconds=1))],
+        ("WORKING", "SUBMITTED", 0.0, None, None, "a"),
+    ),
+    "any other message is no reason": (
+        10,
+        [SUBMITTED, OrderEvent("message", code="399", message="an odd lot", occurred_at=NOON)],
+        ("WORKING", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "it waited, and trades": (10, [SUBMITTED, TOMORROW, FILL_4], ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None)),
+    "it waited, and was cancelled": (
+        10,
+        [SUBMITTED, TOMORROW, CANCELLED],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+    ),
+    "a message alone does not say that the broker has it": (
+        10,
+        [SENT, TOMORROW],
+        ("SENDING", "UNKNOWN", 0.0, None, None, None),
     ),
     "no quantity was ordered": (
         math.nan,

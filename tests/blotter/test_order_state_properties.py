@@ -102,6 +102,7 @@ class OrderHistory:
                 OrderEvent("rejected", code="110", status="UNSEEN"),
                 OrderEvent("cancel_requested", occurred_at=when),
                 OrderEvent("message", code="10349", message="advice"),
+                OrderEvent("message", status="WAITING", code="399", message=f"until {attempt}", occurred_at=when),
                 OrderEvent("message", code="Cancelled", message=f"{filled} filled", filled=filled),
                 OrderEvent("unknown", attempt=attempt, message="no trace", occurred_at=when),
                 OrderEvent("missing", attempt=attempt, message="neither open nor over", occurred_at=when),

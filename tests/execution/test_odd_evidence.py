@@ -10,7 +10,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec import clock
 from stocklean_exec.simulator import Simulator
-from tests.wire_market import MARKET, approved_of, connect
+from tests.wire_market import FREE, MARKET, approved_of, connect
 
 LIMIT_100 = [("SPY", "BUY", 100.0, "LMT", 390.0)]  # below the market: it rests until the scenario fills it
 
@@ -274,3 +274,62 @@ def test_an_order_refused_by_an_unknown_code_ends_at_once_with_that_code():
         assert outcome(states)[0] in ("CANCELLED", "REJECTED")
         assert blotter.runs()["message"].tolist() == ["all orders have ended"]
         assert time.monotonic() - began < 50  # it waited for its timeout
+
+
+# -- an order that lives, and trades later than a person may think -----------------------------------------------
+
+THURSDAY_NOON = "2022-12-29T12:00:00"  # in New York
+FOR_THE_MORNING = {"startTime": "09:30:00 US/Eastern", "endTime": "10:00:00 US/Eastern"}
+
+
+def approved_with(**terms):
+    """Approve a market order for 10 SPY with further terms."""
+    row = {"run_id": "r", "symbol": "SPY", "side": "BUY", "quantity": 10.0, "order_type": "MKT"} | terms
+    review = sx.review_orders(sx.check_orders(pd.DataFrame([row]), FREE, quotes=MARKET))
+    review.approve_all(by="test")
+    return review.result()
+
+
+@pytest.mark.slow
+def test_an_algorithm_that_tws_moves_to_the_next_day_says_so_in_states_and_run_until_it_trades():
+    approved = approved_with(algo="Vwap", algo_params=FOR_THE_MORNING)
+    with (
+        Simulator(seed=7, quotes=MARKET, clock="manual", start=THURSDAY_NOON) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved, broker, blotter, timeout=0.2)
+        status, filled, reason = outcome(states)
+        assert (status, filled) == ("SUBMITTED", 0.0)
+        assert "to the next trading day, and it will trade then: cancel it" in reason
+        assert "untick 'Auto-adjust algo order date'" in reason
+        (message,) = blotter.runs()["message"]
+        assert message == (
+            f"timeout: 1 orders are still working at the broker; 1 of them must wait, r-SPY-BUY: {reason}"
+        )
+        events = blotter.events("r").query("code == '2111'")
+        assert events[["kind", "status", "message"]].to_numpy().tolist() == [["message", "WAITING", reason]]
+        venue.advance(86_400.0)  # noon of Friday: the window is over
+        states = sx.resume("r", broker, blotter, timeout=5)
+        assert outcome(states) == ["FILLED", 10.0, ""]
+
+
+@pytest.mark.slow
+def test_an_order_that_waits_for_the_open_says_until_when():
+    with (
+        Simulator(
+            seed=7, quotes=MARKET, start="2022-12-29T18:00:00", scenario={"switches": {"hours": "exchange"}}
+        ) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        states = sx.submit_orders(approved_of([("SPY", "BUY", 10.0, "MKT")]), broker, blotter, timeout=0.2)
+        status, filled, reason = outcome(states)
+        assert (status, filled) == ("SUBMITTED", 0.0)
+        until = "it is not placed at the exchange until 2022-12-30 09:30:00 US/Eastern: cancel it if it should not"
+        assert reason.startswith(until)
+        assert "Order Message: BUY 10 SPY" in reason
+        assert f"1 of them must wait, r-SPY-BUY: {until}" in blotter.runs()["message"].iloc[0]
+        assert sx.completion(blotter.orders("r"), blotter.fills("r"))["reason"].tolist() == ["working"]
+        broker.cancel("r-SPY-BUY")
+        assert outcome(sx.resume("r", broker, blotter, timeout=5)) == ["CANCELLED", 0.0, "cancel_requested"]

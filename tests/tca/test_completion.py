@@ -42,6 +42,7 @@ def test_completion_gives_requested_filled_and_remaining_quantities_and_times():
     [
         ("NEW", None, "not_sent"),
         ("SUBMITTED", None, "working"),
+        ("SUBMITTED", "not placed until 2022-12-30", "working"),
         ("UNKNOWN", None, "unknown"),
         ("UNKNOWN", "the submission failed", "the submission failed"),
         ("CANCELLED", "not_approved", "not_approved"),

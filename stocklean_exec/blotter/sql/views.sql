@@ -158,6 +158,7 @@ evidence AS (
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
         arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
         arg_max_null(message, rank) FILTER (kind = 'held_back') AS held_back_message,
+        arg_max_null(message, rank) FILTER (kind = 'message' AND status = 'WAITING') AS waiting_message,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
         arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
     FROM ranked
@@ -224,6 +225,7 @@ WITH standing AS (
         s.unknown_message,
         s.missing_message,
         s.held_back_message,
+        s.waiting_message,
         s.resolved_status,
         s.resolved_message,
         CASE
@@ -334,6 +336,7 @@ SELECT
         WHEN 'UNKNOWN' THEN unknown_message
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
+        WHEN 'WORKING' THEN waiting_message
     END AS reason,
     -- Terms that came after the first version of planned_orders: an order without them has none of these keys.
     TRY_CAST(json_extract_string(extra, '$.limit_offset_bps') AS DOUBLE) AS limit_offset_bps,

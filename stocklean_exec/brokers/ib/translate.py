@@ -21,6 +21,7 @@ from stocklean_exec.blotter.events import OrderEvent
 
 __all__ = [
     "ADVICE_CODES",
+    "ALGO_MOVED",
     "CANCELLED_BY_CODE",
     "DELAYED_DATA_CODES",
     "ID_USED_UP",
@@ -153,6 +154,15 @@ ADVICE_CODES = frozenset(
 )
 """Codes that are known to end no order: advice, failed changes and cancels, the connection, market data. A code
 that is in no table may be a refusal; whether it is, TWS's completed orders show."""
+
+ALGO_MOVED = 2111
+"""TWS has moved an algorithm's start or end to the next trading day, as its settings say: a warning, and the order
+lives. It does not trade when it was meant to, so a person must see it."""
+
+_HELD_ADVICE = 399
+_NOT_BEFORE = re.compile(r"will not be placed at the exchange until ([^\r\n]{1,60}?)\.?\s*$", re.IGNORECASE)
+"""How 399, the code of any advice about an order, says until when one outside of the hours is held: captured at
+server version 225. Another wording is advice like any other."""
 
 ID_USED_UP = 103
 """The order id was used before: an order sent again with its id has arrived the first time."""
@@ -353,6 +363,8 @@ def message_event(code: int, text: str, *, seen: bool, cancel_requested: bool = 
     ('rejected', 'message')
     >>> message_event(202, "Order Canceled - reason:", seen=True).status
     'CANCELLED'
+    >>> message_event(2111, "The Start and/or End Time for algo order ...", seen=True).status
+    'WAITING'
     """
     if code in CANCELLED_BY_CODE:
         return OrderEvent("status", status="CANCELLED", code=None if cancel_requested else str(code), message=text)
@@ -360,7 +372,26 @@ def message_event(code: int, text: str, *, seen: bool, cancel_requested: bool = 
         return OrderEvent("rejected", code=str(code), message=text)
     if code in REJECTED_UNLESS_SEEN and not seen:
         return OrderEvent("rejected", status="UNSEEN", code=str(code), message=text)
+    waits = _why_it_waits(code, text)
+    if waits is not None:
+        return OrderEvent(
+            "message", status="WAITING", code=str(code), message=f"{waits}; TWS: {' '.join(text.split())}"
+        )
     return OrderEvent("message", code=str(code), message=text)
+
+
+def _why_it_waits(code: int, text: str) -> str | None:
+    """Why an order does not trade before a later time, in plain words with what to do; None if it may trade."""
+    if code == ALGO_MOVED:
+        return (
+            "TWS has moved the start or end time of its algorithm to the next trading day, and it will trade "
+            "then: cancel it if it should trade today only; untick 'Auto-adjust algo order date' in the order "
+            "settings of TWS if such orders should not be moved"
+        )
+    found = _NOT_BEFORE.search(text) if code == _HELD_ADVICE else None
+    if found is None:
+        return None
+    return f"it is not placed at the exchange until {found[1]}: cancel it if it should not trade then"
 
 
 def execution_event(execution: TwsExecution) -> OrderEvent:

@@ -133,6 +133,49 @@ def test_an_unknown_name_of_a_zone_is_read_where_it_is_clear_what_it_means(name,
     assert utc_time_text(f"20221229 10:00:01 {name}", "Asia/Tokyo", is_zone_given=is_given) == utc
 
 
+PLACED_LATER = (  # captured at server version 225
+    "Order Message:\nBUY 1 AAPL NASDAQ.NMS\n"
+    "Warning: Your order will not be placed at the exchange until 2026-08-25 09:30:00 US/Eastern."
+)
+MOVED = (  # TWS API, "Message codes"
+    "The Start and/or End Time for algo order BUY a contract was adjusted to use the next trading date. "
+    "To modify this setting, use the Auto-adjust algo order date item on the Orders configuration page"
+)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize(
+    ("code", "text", "says"),
+    [
+        (399, PLACED_LATER, "not placed at the exchange until 2026-08-25 09:30:00 US/Eastern: cancel it if"),
+        (399, PLACED_LATER.rstrip("."), "until 2026-08-25 09:30:00 US/Eastern: cancel it if"),
+        (2111, MOVED, "to the next trading day, and it will trade then: cancel it if"),
+        (2111, MOVED, "untick 'Auto-adjust algo order date'"),
+        (2111, "", "to the next trading day"),  # the code is what counts
+    ],
+)
+def test_a_message_that_the_order_waits_for_a_later_time_says_what_to_do(code, text, says, seen):
+    event = message_event(code, text, seen=seen)
+    assert (event.kind, event.status, event.code) == ("message", "WAITING", str(code))
+    assert says in event.message
+    assert event.message.endswith(f"TWS: {' '.join(text.split())}")
+    assert "\n" not in event.message
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (399, "Order Message:\nBUY 20000 EUR.USD Forex\nWarning: Your order size is below the EUR 20000 minimum"),
+        (399, PLACED_LATER + "\nIt is a short sale."),  # another wording: not known what it means
+        (2109, PLACED_LATER),
+        (404, PLACED_LATER),
+    ],
+)
+def test_other_advice_is_recorded_as_tws_words_it(code, text):
+    event = message_event(code, text, seen=True)
+    assert (event.kind, event.status, event.message) == ("message", None, text)
+
+
 def test_code_201_ends_an_order_in_any_state():
     event = message_event(201, "margin", seen=True)
     assert (event.kind, event.code, event.message, event.status) == ("rejected", "201", "margin", None)
