@@ -333,3 +333,38 @@ def test_an_order_that_waits_for_the_open_says_until_when():
         assert sx.completion(blotter.orders("r"), blotter.fills("r"))["reason"].tolist() == ["working"]
         broker.cancel("r-SPY-BUY")
         assert outcome(sx.resume("r", broker, blotter, timeout=5)) == ["CANCELLED", 0.0, "cancel_requested"]
+
+
+# -- an order that falls Inactive without a word ----------------------------------------------------------------
+
+FOK_BELOW_THE_MARKET = {"order_type": "LMT", "limit_price": 390.0, "tif": "FOK"}
+"""At TWS it is Inactive, and no code follows: captured at server version 200."""
+TAKES_FOK = {"on": "contractDetails", "do": "edit", "set": {"orderTypes": "DAY,FOK,LMT"}, "times": 50}
+UNLISTED = {"on": "completedOrder", "do": "omit", "times": 50}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("faults", "status", "why", "message"),
+    [
+        ([], "CANCELLED", "cancelled", "all orders have ended"),
+        ([UNLISTED], "UNKNOWN", "neither among the open and completed orders", "1 orders are unresolved"),
+    ],
+)
+def test_an_order_that_falls_inactive_in_silence_ends_by_the_completed_orders_or_is_unknown(
+    faults, status, why, message
+):
+    scenario = {"fault": [TAKES_FOK, *faults]}
+    with (
+        Simulator(seed=7, quotes=MARKET, clock="brisk", scenario=scenario) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        began = time.monotonic()
+        states = sx.submit_orders(approved_with(**FOK_BELOW_THE_MARKET), broker, blotter, timeout=60)
+        assert time.monotonic() - began < 50  # it waited for its timeout
+        assert outcome(states)[:2] == [status, 0.0]
+        assert why in outcome(states)[2]
+        assert blotter.runs()["message"].tolist() == [message]
+        reported = blotter.events("r").query("kind in ('message', 'status', 'rejected')")["code"].dropna()
+        assert set(reported) == {"Inactive"}  # TWS's word, and no number
