@@ -159,7 +159,7 @@ ALGO_MOVED = 2111
 """TWS has moved an algorithm's start or end to the next trading day, as its settings say: a warning, and the order
 lives. It does not trade when it was meant to, so a person must see it."""
 
-_HELD_ADVICE = 399
+_HELD_ADVICE = 399  # TWS API, message codes: advice about an order
 _NOT_BEFORE = re.compile(r"will not be placed at the exchange until ([^\r\n]{1,60}?)\.?\s*$", re.IGNORECASE)
 """How 399, the code of any advice about an order, says until when one outside of the hours is held: captured at
 server version 225. Another wording is advice like any other."""
