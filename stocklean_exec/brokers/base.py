@@ -512,7 +512,7 @@ def broker_card(broker: Broker, *, show_account: bool = False) -> str:
 
 
 def _never_close(hours: pd.DataFrame) -> bool:
-    """Whether every contract whose hours are told trades at any time: then it does not matter what time it is."""
+    """Whether every contract whose hours are known trades at any time: then it does not matter what time it is."""
     texts = set(hours[["hours", "time_zone"]].itertuples(index=False, name=None))
     return bool(texts) and all(read_hours(*text).never_closes for text in texts)
 

@@ -48,7 +48,7 @@ _EARLY = timedelta(minutes=10)
 
 
 class ContractHours(NamedTuple):
-    """When a contract trades, as far as TWS has told it; ``problem`` says what could not be read."""
+    """When a contract trades, as far as TWS has reported it; ``problem`` says what could not be read."""
 
     schedule: Schedule | None
     never_closes: bool = False

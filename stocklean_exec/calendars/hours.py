@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import pandas as pd
 
 from stocklean_exec import clock
-from stocklean_exec.calendars.listing_hours import MarketHours, hours_of, instruments_of, with_told_hours
+from stocklean_exec.calendars.listing_hours import MarketHours, hours_of, instruments_of, with_reported_hours
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import FrameValidator, shown
 from stocklean_exec.schema.tables import POSITIONS
@@ -106,7 +106,7 @@ def market_hours(
     """
     frame = _listings(orders_or_symbols)
     if broker is not None:
-        frame = with_told_hours(frame, broker.trading_hours(frame))
+        frame = with_reported_hours(frame, broker.trading_hours(frame))
     moment = _moment_of(at) or (clock.now() if broker is None else broker.market_time())
     instruments = instruments_of(frame)
     known = {one: hours_of(one, moment) for one in dict.fromkeys(instruments)}

@@ -18,7 +18,7 @@ from stocklean_exec.calendars.sessions import Schedule, Session, exchange_schedu
 if TYPE_CHECKING:
     from stocklean_exec.calendars.auctions import Auctions
 
-__all__ = ["TRADING_HOURS", "Instrument", "MarketHours", "hours_of", "instruments_of", "with_told_hours"]
+__all__ = ["TRADING_HOURS", "Instrument", "MarketHours", "hours_of", "instruments_of", "with_reported_hours"]
 
 TRADING_HOURS = ("symbol", "con_id", "primary_exchange", "hours", "time_zone")
 """Columns of what a broker tells of the hours of contracts: texts as TWS has them."""
@@ -205,17 +205,17 @@ def _span(session: Session) -> str:
     return f"{session.opens_at:%Y-%m-%d %H:%M} to {session.closes_at:%H:%M} UTC"
 
 
-def with_told_hours(frame: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
+def with_reported_hours(frame: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
     """Add what a broker tells of each row's contract: its hours, and its listing where the row has none.
 
     Parameters
     ----------
     frame : with symbol, and where they are known con_id and primary_exchange
-    told : :data:`TRADING_HOURS`; the number of a contract counts before its symbol
+    reported : :data:`TRADING_HOURS`; the number of a contract counts before its symbol
     """
     by_symbol: dict[object, list[Any]] = {}
     by_number: dict[object, list[Any]] = {}
-    for symbol, number, *values in told[list(TRADING_HOURS)].itertuples(index=False, name=None):
+    for symbol, number, *values in reported[list(TRADING_HOURS)].itertuples(index=False, name=None):
         by_symbol.setdefault(symbol, values)
         by_number.setdefault(number, values)
     numbers = frame["con_id"].tolist() if "con_id" in frame.columns else [None] * len(frame)

@@ -102,7 +102,7 @@ async def _market(broker: Broker | None, symbols: list[str]) -> dict[str, Arriva
         return {}
     try:
         return quotes_by_symbol(await broker.fetch_quotes(symbols))
-    except BrokerError:  # the decision prices are on record; if nothing can be sent either, that is told there
+    except BrokerError:  # the decision prices are on record; if nothing can be sent either, the sending says so
         return {}
 
 

@@ -507,8 +507,8 @@ def _ticks(
         usual = tick_sizes(price)
         if PRICE_STEPS not in quotes.columns:
             return usual
-        told = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
-        own = steps_at(price, [told.get(symbol) for symbol in book.symbols])
+        reported = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
+        own = steps_at(price, [reported.get(symbol) for symbol in book.symbols])
         return np.where(np.isnan(own), usual, own)
     if hasattr(tick_size, "get"):
         given = (tick_size.get(symbol) for symbol in book.symbols)

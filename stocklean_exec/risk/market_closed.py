@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.calendars.auctions import ADVISED
-from stocklean_exec.calendars.listing_hours import MarketHours, hours_of, instruments_of, with_told_hours
+from stocklean_exec.calendars.listing_hours import MarketHours, hours_of, instruments_of, with_reported_hours
 from stocklean_exec.schema.frame_validator import warning_row
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def time_of_check(
 
 
 def order_hours(
-    frame: pd.DataFrame, at: datetime | None, told: pd.DataFrame | None, base_currency: str
+    frame: pd.DataFrame, at: datetime | None, reported: pd.DataFrame | None, base_currency: str
 ) -> OrderHours:
     """Find the hours of the market of each order.
 
@@ -92,14 +92,14 @@ def order_hours(
     ----------
     frame : canonical orders
     at : see :func:`time_of_check`
-    told : what the broker tells of the contracts' hours
+    reported : what the broker reports of the contracts' hours
     base_currency : currency of orders without one
     """
     if at is None or frame.empty:
         return OrderHours()
     listing = frame[[name for name in _LISTING if name in frame.columns]]
     listing = listing.assign(currency=listing["currency"].fillna(base_currency))
-    instruments = instruments_of(listing if told is None else with_told_hours(listing, told))
+    instruments = instruments_of(listing if reported is None else with_reported_hours(listing, reported))
     places = {one: place for place, one in enumerate(dict.fromkeys(instruments))}
     known = [hours_of(one, at) for one in places]
     found = [places[one] for one in instruments]

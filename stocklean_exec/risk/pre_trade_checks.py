@@ -152,8 +152,8 @@ def check_orders(
     recorded = _recorded(blotter)
     state = positions if isinstance(positions, AccountState) else None
     age = quote_age(limits, state if quotes is None else None, now=at, elapsed_to=None if now else wall)
-    told = None if state is None else state.trading_hours
-    hours = order_hours(frame, time_of_check(limits, state, named=now, wall=wall), told, inputs.base_currency)
+    reported = None if state is None else state.trading_hours
+    hours = order_hours(frame, time_of_check(limits, state, named=now, wall=wall), reported, inputs.base_currency)
     held_shares = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
     context = CheckContext(
         positions=held_shares,

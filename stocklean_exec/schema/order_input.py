@@ -313,8 +313,8 @@ def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
     made = offset_limits(reference, offset, buy)
     usual = tick_sizes(made)
     if PRICE_STEPS in market.columns:
-        told = steps_at(made, market[PRICE_STEPS].tolist())
-        usual = np.where(np.isnan(told), usual, told)
+        reported = steps_at(made, market[PRICE_STEPS].tolist())
+        usual = np.where(np.isnan(reported), usual, reported)
     made = round_to_tick(made, np.where(np.isnan(tick), usual, tick), buy)
     frame["limit_price"] = np.where(due, made, limit)
     known = frame[REFERENCE_PRICE].to_numpy(dtype="float64") if REFERENCE_PRICE in frame.columns else math.nan
@@ -325,8 +325,8 @@ def _read_steps_of_market(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
     """Give orders with a limit the price step that the quotes tell for it, where they have none of their own."""
     if PRICE_STEPS not in quotes.columns or frame["limit_price"].isna().all():
         return
-    told = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
-    steps = [told.get(symbol) for symbol in frame["symbol"].tolist()]
+    reported = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))
+    steps = [reported.get(symbol) for symbol in frame["symbol"].tolist()]
     found = steps_at(frame["limit_price"].to_numpy(dtype="float64"), steps)
     known = frame["tick_size"].to_numpy(dtype="float64") if "tick_size" in frame.columns else found
     if not np.isnan(found).all():

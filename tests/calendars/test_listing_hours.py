@@ -115,15 +115,15 @@ def test_a_year_that_a_calendar_has_not_is_not_known():
 WEEK = "20261125:0930-20261125:1600;20261126:{};20261127:0930-20261127:{};20261128:CLOSED"
 
 
-def told(thursday="CLOSED", friday="1300", zone="US/Eastern"):
+def reported(thursday="CLOSED", friday="1300", zone="US/Eastern"):
     return Instrument(primary_exchange="NYSE", hours=WEEK.format(thursday, friday), time_zone=zone)
 
 
 def test_the_contracts_own_hours_count_before_the_calendar():
     thursday = moment("2026-11-26 11:00")
-    agreed = hours_of(told(), thursday)
+    agreed = hours_of(reported(), thursday)
     assert (agreed.is_open, agreed.hours_from, agreed.disagreement) == (False, "contract", "")
-    own = hours_of(told("0930-20261126:1600"), thursday)
+    own = hours_of(reported("0930-20261126:1600"), thursday)
     assert (own.is_open, own.hours_from) == (True, "contract")
     assert own.moc_cutoff is None  # the exchange is closed by its calendar
     assert own.disagreement == (
@@ -148,7 +148,7 @@ def test_the_contracts_own_hours_count_before_the_calendar():
 )
 def test_cut_offs_are_those_of_the_exchanges_own_session(friday, cutoffs):
     hours = f"20261125:0930-20261125:1600;20261126:CLOSED;20261127:{friday};20261128:CLOSED"
-    found = hours_of(told()._replace(hours=hours), moment("2026-11-26 11:00"))
+    found = hours_of(reported()._replace(hours=hours), moment("2026-11-26 11:00"))
     times = (found.moc_cutoff, found.opg_cutoff)
     assert " ".join(local(when, NEW_YORK)[6:] for when in times) == cutoffs
     assert ("not the exchange's own" in "; ".join(found.notes)) is (None in times)
@@ -158,7 +158,7 @@ def test_cut_offs_are_those_of_the_exchanges_own_session(friday, cutoffs):
     ("friday", "disagrees"), [("1300", False), ("1305", False), ("1310", False), ("1315", True)]
 )
 def test_a_closing_auction_is_no_disagreement(friday, disagrees):
-    found = hours_of(told(friday=friday), moment("2026-11-27 11:00"))
+    found = hours_of(reported(friday=friday), moment("2026-11-27 11:00"))
     assert bool(found.disagreement) is disagrees
 
 
@@ -171,26 +171,26 @@ def test_a_closing_auction_is_no_disagreement(friday, disagrees):
     ],
 )
 def test_after_the_days_that_tws_lists_the_calendar_counts(at, hours_from, next_open):
-    found = hours_of(told(), moment(at))
+    found = hours_of(reported(), moment(at))
     assert (found.hours_from, local(found.next_open, NEW_YORK)) == (hours_from, next_open)
     assert local(found.closes_at, NEW_YORK)[6:] == ("13:00" if "27" in at else "16:00")
 
 
 def test_a_zone_that_is_not_known_leaves_the_calendar():
-    found = hours_of(told(zone="Nowhere/Land"), moment("2026-11-26 11:00"))
+    found = hours_of(reported(zone="Nowhere/Land"), moment("2026-11-26 11:00"))
     assert (found.is_open, found.hours_from) == (False, "calendar")
     assert "'Nowhere/Land', which is not known" in "; ".join(found.notes)
 
 
 def test_hours_of_an_exchange_that_is_not_known_are_those_of_the_contract():
-    found = hours_of(told()._replace(primary_exchange="XYZ"), moment("2026-11-27 11:00"))
+    found = hours_of(reported()._replace(primary_exchange="XYZ"), moment("2026-11-27 11:00"))
     assert (found.is_open, found.early_close, found.hours_from) == (True, True, "contract")
     assert found.moc_cutoff is None
 
 
 def test_a_contract_without_a_gap_never_closes_and_is_compared_with_nothing():
     always = ";".join(f"202611{day}:0000-202611{day + 1}:0000" for day in range(23, 29))
-    found = hours_of(told()._replace(hours=always), moment("2026-11-28 03:00"))
+    found = hours_of(reported()._replace(hours=always), moment("2026-11-28 03:00"))
     assert (found.is_open, found.never_closes, found.hours_from, found.disagreement) == (
         True,
         True,

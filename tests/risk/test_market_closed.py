@@ -160,7 +160,7 @@ def test_a_row_that_is_not_known_has_no_hours():
 ORDER = pd.DataFrame({"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": 1.0, "order_type": "MKT"})
 
 
-def state_at(at, *, read=timedelta(0), told=(), **changes):
+def state_at(at, *, read=timedelta(0), reported=(), **changes):
     """A state of a broker whose market's clock shows ``at``, read ``read`` ago."""
     quotes = sx.read_quotes({"SPY": 100.0})
     state = AccountState(
@@ -171,7 +171,7 @@ def state_at(at, *, read=timedelta(0), told=(), **changes):
         market_time=moment(at),
         read_at=datetime.now(UTC) - read,
         _quotes=quotes,
-        _trading_hours=pd.DataFrame(told, columns=list(TRADING_HOURS)),
+        _trading_hours=pd.DataFrame(reported, columns=list(TRADING_HOURS)),
     )
     return dataclasses.replace(state, **changes)
 
@@ -217,14 +217,14 @@ WEEK = "20261125:0930-20261125:1600;20261126:{};20261127:0930-20261127:1300;2026
 
 
 def test_the_contracts_own_hours_count_and_a_disagreement_is_a_warning():
-    told = [("SPY", 756733, "ARCA", WEEK.format("0930-20261126:1600"), "US/Eastern")]
+    reported = [("SPY", 756733, "ARCA", WEEK.format("0930-20261126:1600"), "US/Eastern")]
     limits = sx.Limits(max_quote_age=None)
-    checked = sx.check_orders(ORDER, limits, state_at(THANKSGIVING, told=told))
+    checked = sx.check_orders(ORDER, limits, state_at(THANKSGIVING, reported=reported))
     assert checked["verdict"].tolist() == ["pass"]
     (text,) = sx.input_warnings(checked).query("code == 'hours_disagree'")["detail"]
     assert text.startswith("SPY: TWS and the exchange's calendar disagree: 2026-11-26 14:30 to 21:00 UTC by TWS")
     agreed = [("SPY", 756733, "ARCA", WEEK.format("CLOSED"), "US/Eastern")]
-    checked = sx.check_orders(ORDER, limits, state_at(THANKSGIVING, told=agreed))
+    checked = sx.check_orders(ORDER, limits, state_at(THANKSGIVING, reported=agreed))
     assert checked["reasons"].tolist() == ["market_closed"]
     assert "hours_disagree" not in set(sx.input_warnings(checked)["code"])
 

@@ -111,9 +111,9 @@ def test_the_steps_of_a_contract_come_from_tws_and_reach_the_wire():
     )
     with sx.connect("sim://?seed=7", quotes=quotes, cash=100_000.0, fx={"GBP": 1.25}) as broker:
         state = broker.account_state(targets)
-        told = state.quotes.set_index("symbol")["price_steps"]
-        assert told["VOD"] == "0:0.005;5:0.01"
-        assert told["KO"] == "0:0.01"
+        reported = state.quotes.set_index("symbol")["price_steps"]
+        assert reported["VOD"] == "0:0.005;5:0.01"
+        assert reported["KO"] == "0:0.01"
         orders = sx.plan_orders(targets, state, run_id="r", order_type="LMT", limit_offset_bps=-20)
         # 7.005 less 20 bp is 6.99099: a buy goes down to the penny
         assert orders.set_index("symbol")["limit_price"]["VOD"] == 6.99

@@ -42,7 +42,7 @@ _MORE = {
 }
 """Columns beside those of every quotes table, and their dtypes."""
 _HOURS_LAST = timedelta(hours=12)
-"""How old what TWS has told of a contract's hours may be: a choice. TWS lists six days, and may change them."""
+"""How old the hours of a contract may be, as TWS gave them: a choice. TWS lists six days, and may change them."""
 _AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer
 
 
@@ -143,7 +143,7 @@ class MarketDataService:
         async def look_up(one: Instrument) -> None:
             async with gate:
                 found = choose(one, await connection.contract_details(one))
-            if isinstance(found, Listing):  # else what was told before stays: it covers six days
+            if isinstance(found, Listing):  # else what was reported before stays: it covers six days
                 steps = self._rules.get(found.rule_id, ())
                 self._listings[one] = known[one] = replace(found, price_steps=steps)
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.fill_model import far_touch
 from stocklean_exec.simulator.clock import parse_instant
-from stocklean_exec.simulator.exchange.algo_desk import AlgoDesk
+from stocklean_exec.simulator.exchange.algo_service import AlgoService
 from stocklean_exec.simulator.exchange.algos import is_scheduled
 from stocklean_exec.simulator.exchange.matching import at_auction, executions_now, pegged_price
 from stocklean_exec.simulator.exchange.order_script import OrderScript
@@ -64,7 +64,7 @@ class TradingService:
         self.reports = context.reports
         self.switches = context.switches
         self._account_service = account_service
-        self.algo_desk = AlgoDesk(context, self)
+        self.algo_service = AlgoService(context, self)
         self.scripts: dict[int, OrderScript] = {}
 
     # starting
@@ -73,7 +73,7 @@ class TradingService:
         """Schedule again what an order of an earlier run of the venue waits for."""
         self.schedule_times(order)
         if not math.isnan(order.algo_from):
-            self.algo_desk.schedule(order)
+            self.algo_service.schedule(order)
 
     def transmit(self, order: Order) -> None:
         """Accept an order: write it to the journal, and start it now or after its script's delay."""
@@ -192,7 +192,7 @@ class TradingService:
         """Try to fill the order on entry; otherwise let it rest or cancel it, by its time in force."""
         waits = self._is_before_good_after(order)
         if is_scheduled(order.request) and not waits:
-            self.algo_desk.begin(order)
+            self.algo_service.begin(order)
             return
         executions = [] if waits else self._executions(order)
         if executions and self._is_far_through(order):
@@ -237,7 +237,7 @@ class TradingService:
 
     def _executions(self, order: Order, *, passive: bool = False) -> list[Execution]:
         if not math.isnan(order.algo_from):
-            return self.algo_desk.executions(order, self._quote(order))
+            return self.algo_service.executions(order, self._quote(order))
         return executions_now(order, self._quote(order), auction=self.context.auction, passive=passive)
 
     def _trade(self, order: Order, executions: list[Execution]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.orders import Order
     from stocklean_exec.simulator.exchange.venue_context import VenueContext
 
-__all__ = ["AlgoDesk", "Service"]
+__all__ = ["AlgoService", "Service"]
 
 _MOVED = (
     "The Start and/or End Time for algo order {side} a contract was adjusted to use the next trading date. "
@@ -37,7 +37,7 @@ class Service(Protocol):
         """Cancel what is left of the order."""
 
 
-class AlgoDesk:
+class AlgoService:
     """The algorithms of one venue.
 
     Parameters
