@@ -166,9 +166,9 @@ class Broker(ABC):
     preview_pause: float = 0.0
     """Seconds between two previews of orders."""
     quotes_age: bool = True
-    """Whether quotes grow old; False where the market stands still."""
+    """Whether quotes age; False for a static market."""
     never_closes: bool = False
-    """Whether everything trades at any time of any day; True where the market stands still."""
+    """Whether everything trades at any time of any day; True for a static market."""
     lock_account: str | None = None
     """The account, where other processes of this computer can trade it too; None where none of them can."""
 
@@ -190,10 +190,10 @@ class Broker(ABC):
         """
         return self.quotes(list(dict.fromkeys(contracts["symbol"].tolist())))
 
-    def trading_hours(self, instruments: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002 - for brokers that tell them
+    def trading_hours(self, instruments: pd.DataFrame) -> pd.DataFrame:  # noqa: ARG002 - for brokers that know them
         """Hours of these contracts: :data:`~stocklean_exec.calendars.listing_hours.TRADING_HOURS`.
 
-        A contract whose hours the broker does not tell has no row.
+        A contract whose hours the broker does not report has no row.
         """
         return pd.DataFrame(columns=list(TRADING_HOURS))
 
@@ -211,7 +211,7 @@ class Broker(ABC):
         return "USD"
 
     def account_figures(self) -> AccountFigures:
-        """NAV, cash and the like, read together."""
+        """NAV, cash and the other figures of the account, read together."""
         return AccountFigures(self.nav(), self.cash(), self.base_currency)
 
     def exchange_rates(self, currencies: Sequence[str], base_currency: str) -> dict[str, ExchangeRate]:  # noqa: ARG002 - as below
@@ -317,7 +317,7 @@ class Broker(ABC):
     def _exchange_rates_of(
         self, figures: AccountFigures, named: set[str], fx: Mapping[str, float] | None, taken_at: datetime
     ) -> pd.DataFrame:
-        """Exchange rates of the account's own books, then by quotes of currency pairs, then as given.
+        """Exchange rates from the account's own records, then from quotes of currency pairs, then as given.
 
         ``named`` are the currencies of targets, holdings and quotes.
         """
@@ -429,7 +429,7 @@ class Broker(ABC):
         Raises
         ------
         ConnectionLostError
-            The connection ended before all was reported.
+            The connection ended before everything was reported.
         """
 
     def adopt(self, run_id: str, orders: Sequence[OrderHistory]) -> None:  # noqa: B027 - optional
@@ -568,7 +568,7 @@ def symbols_of(symbols: object) -> list[str] | None:
     Raises
     ------
     InputError
-        It is nothing that names symbols.
+        It does not name symbols.
 
     Examples
     --------
@@ -601,7 +601,7 @@ def _names_of(symbols: object) -> list[str] | None:
     if columns is not None or _is_series(symbols):
         return [str(symbol) for symbol in cast("Any", symbols).index]
     if not isinstance(symbols, Iterable):
-        text = f"{symbols!r} is no list of symbols, targets table or mapping by symbol"
+        text = f"{symbols!r} is not a list of symbols, a targets table or a mapping by symbol"
         raise InputError("symbols", [Problem("wrong_type", text)])
     return [str(symbol) for symbol in symbols]
 

@@ -89,14 +89,14 @@ def connect(
     fill_plan : see :class:`~stocklean_exec.MockBroker`
     scenario : what the simulator does with orders and messages: a name, a file, a mapping, rows, a DataFrame
     allow_live : the live account that may be traded; STOCKLEAN_ALLOW_LIVE must name it as well
-    wait : seconds to go on trying while another program has the client id. TWS holds the client id of a killed
+    wait : seconds to keep trying while another program has the client id. TWS holds the client id of a killed
         process for some seconds
     on_wait : called with a text before each further try
 
     Raises
     ------
     InputError
-        The address cannot be read; the error says what would do.
+        The address cannot be read; the error names valid ones.
     BrokerError
         There is no connection; the error says what to do.
     LiveAccountError
@@ -154,7 +154,7 @@ def _split(address: str) -> SplitResult:
     except (ValueError, AttributeError, TypeError):
         parts = urlsplit("")
     if parts.scheme not in _OPTIONS:
-        raise _refusal([f"{address!r} is no address of a broker; {_EXAMPLES} are"])
+        raise _refusal([f"{address!r} is not the address of a broker; {_EXAMPLES} are"])
     has_slashes = address.startswith(f"{parts.scheme}://")
     if parts.scheme != "ib" and (not has_slashes or parts.netloc or parts.path not in ("", "/")):
         raise _refusal([f"{address!r}: {parts.scheme}:// has no host; write {parts.scheme}://?seed=7"])
@@ -170,7 +170,7 @@ def _options(parts: SplitResult) -> dict[str, str]:
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     options, known = dict(pairs), _OPTIONS[parts.scheme]
     problems = [
-        f"{name!r} is no option of {parts.scheme}://; {', '.join(known)} are"
+        f"{name!r} is not an option of {parts.scheme}://; {', '.join(known)} are"
         for name in sorted(set(options) - set(known))
     ]
     names = [name for name, _ in pairs]
@@ -282,9 +282,9 @@ def _client_options(options: dict[str, str], rate: float) -> dict[str, Any]:
     if chosen["client_id"] > _LARGEST_ID:
         raise _BadOptionError(f"client_id={chosen['client_id']} is over {_LARGEST_ID}")
     if not 0 <= chosen["rate"] < math.inf:
-        raise _BadOptionError(f"rate={chosen['rate']:g} is no number of messages a second; 45 is usual")
+        raise _BadOptionError(f"rate={chosen['rate']:g} is not a number of messages a second; 45 is usual")
     if not 0 < chosen["seconds"] < math.inf:
-        raise _BadOptionError(f"timeout={chosen['seconds']:g} is no number of seconds above 0")
+        raise _BadOptionError(f"timeout={chosen['seconds']:g} is not a number of seconds above 0")
     _check_zone(chosen["zone"])
     return chosen
 
@@ -293,10 +293,10 @@ def _id_range(text: str, own: int) -> range:
     """Read ``run_client_ids``, such as ``900-999``, both included."""
     found = re.fullmatch(r"([0-9]{1,9})-([0-9]{1,9})", text, re.ASCII)
     if found is None:
-        raise _BadOptionError(f"run_client_ids={text} is no range of client ids such as 900-999")
+        raise _BadOptionError(f"run_client_ids={text} is not a range of client ids such as 900-999")
     client_ids = range(int(found[1]), int(found[2]) + 1)
     if not client_ids or client_ids[0] < 1:
-        raise _BadOptionError(f"run_client_ids={text} is no range of client ids above 0")
+        raise _BadOptionError(f"run_client_ids={text} is not a range of client ids above 0")
     if own in client_ids:
         raise _BadOptionError(f"run_client_ids={text} contains the client_id {own} of this program")
     return client_ids

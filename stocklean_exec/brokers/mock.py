@@ -169,7 +169,7 @@ class MockBroker(Broker):
     def quotes(self, symbols: object = None) -> pd.DataFrame:
         """Quotes of ``symbols``; a symbol that the mock filler has no quote for is not among them.
 
-        The market stands still, so a quote becomes no older than it was at the start: its time moves on with the
+        The market is static, so a quote becomes no older than it was at the start: its time advances with the
         virtual time.
         """
         wanted = symbols_of(symbols)
@@ -349,7 +349,7 @@ class MockBroker(Broker):
 
     def _untimely(self, ticket: Ticket) -> tuple[str, str] | None:
         if ticket.good_after is not None and ticket.good_after > self._time:
-            text = "the mock filler cannot start an order later: its time stands still; use sim://"
+            text = "the mock filler cannot start an order later: its time does not advance; use sim://"
             return "order_type_not_permitted", text
         if ticket.good_till is not None and ticket.good_till <= self._time:
             return "good_till_past", f"good_till {ticket.good_till} has passed: it is {self._time}"

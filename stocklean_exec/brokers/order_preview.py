@@ -22,7 +22,7 @@ class OrderPreview(NamedTuple):
     """The account before an order and once it has filled, in the base currency; NaN where the broker does not say.
 
     ``commission`` is in ``commission_currency``. ``refusal`` is why the broker would not take the order; empty
-    where it would. ``warning`` is what it says besides.
+    where it would. ``warning`` is any other text of it.
     """
 
     initial_margin_before: float = math.nan

@@ -1,17 +1,17 @@
-"""How each order type fares in a market that stands still, as the mock filler plays it. Pure.
+"""How each order type fills in a static market, as in the mock filler. Pure.
 
 =================  ================================================================================================
 ``MKT``, ``LMT``   at the far touch, in executions of at most the size shown; a limit that is away from it rests
-``MOC``, ``LOC``,  one execution at the auction's price, for which the last trade stands (else the mid, else the
-``OPG``            close); what its limit keeps from it is cancelled
+``MOC``, ``LOC``,  one execution at the auction's price, which is the last trade here (else the mid, else the
+``OPG``            close); what its limit excludes is cancelled
 ``MIDPRICE``       at the mid, in one execution; at the far touch of a one-sided market; a cap below rests
 ``REL``            at its own side of the quote plus the offset: fills where that reaches the far touch, else rests
 ``STP``,           triggered if the last trade (else the mid) has reached the trigger, then as ``MKT`` or ``LMT``;
-``STP LMT``        else held, for ever
-``TRAIL``          held, for ever: the market never comes back to its trigger
+``STP LMT``        else held forever
+``TRAIL``          held forever: the market never comes back to its trigger
 =================  ================================================================================================
 
-An algorithm makes no difference: it would trade at the same standing prices.
+An algorithm makes no difference: it would trade at the same prices.
 """
 
 from __future__ import annotations

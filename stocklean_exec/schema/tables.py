@@ -240,7 +240,7 @@ ORDERS = Table(
     "orders",
     "one order, as planned and its current state",
     (
-        _text("client_order_id", "our id, unique for ever; travels as `orderRef`", required=True),
+        _text("client_order_id", "our id, never used twice; travels as `orderRef`", required=True),
         _text("run_id", "the run it belongs to", required=True),
         _SYMBOL,
         _SIDE,

@@ -1,4 +1,4 @@
-"""Each order type in a market that stands still; prices and sizes by hand."""
+"""Each order type in a static market; prices and sizes by hand."""
 
 import math
 

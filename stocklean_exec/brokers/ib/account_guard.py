@@ -1,7 +1,7 @@
 """Which account may be traded, and what is wrong when TWS cannot be reached. Pure.
 
 Paper or live is decided by the account id, never by the port: anybody can set a port. A live account is
-refused unless the caller has named exactly this account in two places that have nothing to do with each other.
+refused unless the caller has named exactly this account in two independent places.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def choose_account(managed: Sequence[str], wanted: str | None) -> str:
     Raises
     ------
     BrokerError
-        The login has not ``wanted``, or has several and none was asked for.
+        The login does not have ``wanted``, or has several accounts and none was named.
 
     Examples
     --------
@@ -60,9 +60,9 @@ def check_account(
     Raises
     ------
     LiveAccountError
-        The account, or another one of the login, is no paper account, and was not allowed.
+        The account, or another one of the login, is not a paper account, and was not allowed.
     BrokerError
-        The login has not got the account (any more).
+        The login does not have the account (any more).
 
     Examples
     --------
@@ -71,7 +71,7 @@ def check_account(
     >>> check_account("U1234567", ["U1234567"], "U1234567", {})
     Traceback (most recent call last):
     ...
-    stocklean_exec.errors.LiveAccountError: U1***567 is no paper account. ...
+    stocklean_exec.errors.LiveAccountError: U1***567 is not a paper account. ...
     """
     if account not in managed:
         shown = ", ".join(map(mask_account, managed)) or "none"
@@ -82,7 +82,7 @@ def check_account(
         return
     live = next((name for name in (account, *managed) if not is_paper_account(name)), account)
     raise LiveAccountError(
-        f"{mask_account(live)} is no paper account. Log in to paper trading; or, to trade real money, name the "
+        f"{mask_account(live)} is not a paper account. Log in to paper trading; or, to trade real money, name the "
         f"account in allow_live= and in the environment variable {LIVE_VARIABLE}"
     )
 

@@ -116,7 +116,7 @@ class IBBroker(Broker):
     BrokerError
         There is no connection; the text says why and what to do.
     LiveAccountError
-        The account is no paper account, and was not allowed.
+        The account is not a paper account, and was not allowed.
     """
 
     def __init__(
@@ -204,9 +204,9 @@ class IBBroker(Broker):
         ``con_id`` is the contract that is quoted, ``lot_size`` its lot where that is more than a share.
         ``order_types`` is what it takes of the order types, times in force and algorithms that can be sent.
         ``quoted_at`` is the quote's own time, by ``time_source`` that of its receipt (``received``: live,
-        two-sided) or of the last trade (``last_trade``), and missing where TWS does not tell it (``unknown``).
-        ``halted`` is missing where TWS does not tell that. Prices are in the contract's currency: pounds, and not
-        pence.
+        two-sided) or of the last trade (``last_trade``), and missing where TWS does not report it (``unknown``).
+        ``halted`` is missing where TWS does not report that. Prices are in the contract's currency: pounds, and
+        not pence.
 
         A symbol that TWS does not know, finds ambiguous, or has no data for, has no row; the reason is noted with
         the table, and a plan shows it. None requests what is held and what was requested before.
@@ -349,7 +349,7 @@ class IBBroker(Broker):
         Raises
         ------
         BrokerError, LiveAccountError
-            As at first; also when another login answers, which has not got the account.
+            As when first connected; also when another login answers, which does not have the account.
         """
         self._call(self._connect())
 
@@ -394,7 +394,7 @@ class IBBroker(Broker):
         return (None, None) if order is None else (order.order_id, order.client_id)
 
     async def session_mark(self) -> tuple[int | None, int | None]:
-        """Client id, and the next order id as TWS has it now; None for the latter where it does not answer."""
+        """Client id, and the next order id as TWS has it now; None for that id where it does not answer."""
         return self._endpoint.client_id, await self._await(self._next_id())
 
     async def collect_evidence(self) -> Evidence:

@@ -1,14 +1,14 @@
 """The ib_async client with our parts in it: messages sent are checked and counted, those received reach us first.
 
-The only module that imports ib_async. It does the wire: handshake, requests, encoding and decoding. Messages about
-orders go to our own tracker and not to ib_async's list of trades, which shows working orders as cancelled, adds
-corrections up, and drops what it cannot read.
+The only module that imports ib_async. It handles the wire: handshake, requests, encoding and decoding. Messages
+about orders go to our own tracker and not to ib_async's list of trades, which shows working orders as cancelled,
+adds corrections up, and drops what it cannot read.
 
 Every message counts towards IB's limit of 50 a second, every string is checked right before it leaves, and a
-frame of absurd length ends the connection.
+frame longer than any real one ends the connection.
 
 ib_async's loggers are set to CRITICAL at the first connection, unless they have a level already: they would
-print account numbers and whole orders. ``logging.getLogger("ib_async").setLevel("INFO")`` before connecting
+print account numbers and complete orders. ``logging.getLogger("ib_async").setLevel("INFO")`` before connecting
 brings them back. Nothing is patched.
 """
 # mypy: disable-error-code="no-untyped-call"
@@ -272,7 +272,7 @@ class _Wrapper(Wrapper):
     """Passes each message about orders to our listener, and keeps ib_async from keeping its own list of trades.
 
     That list is wrong in the cases that matter (see the module), it is not read here, and keeping it takes as
-    much time as all the rest. Requests and their ends, positions, account values and ticks stay with ib_async.
+    much time as everything else. Requests and their ends, positions, account values and ticks stay with ib_async.
     """
 
     listener: ConnectionListener
@@ -474,7 +474,7 @@ def _float_or_nan(text: str) -> float:
 
 
 def _check_length(pending: bytes) -> None:
-    """Raise on a frame longer than TWS sends; ib_async would wait for its end for ever."""
+    """Raise on a frame longer than TWS sends; ib_async would wait for its end forever."""
     if len(pending) >= _LENGTH_PREFIX and int.from_bytes(pending[:_LENGTH_PREFIX], "big") > _MOST_FRAME:
         raise ValueError("a frame without end")
 

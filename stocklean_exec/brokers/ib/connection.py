@@ -260,7 +260,7 @@ class Connection:
         ]
 
     async def price_steps(self, rule_id: int) -> tuple[tuple[float, float], ...]:
-        """Price levels and steps of a market rule; empty where TWS does not tell them."""
+        """Price levels and steps of a market rule; empty where TWS does not report them."""
         try:
             found = await self._request(
                 lambda: self._ib.reqMarketRuleAsync(rule_id), f"market rule {rule_id}", _RULE_SECONDS

@@ -1,6 +1,6 @@
 """What state kernel, event loop, packages and TWS are in, and what to do about each problem.
 
-Looking changes nothing: no package is loaded for it, and no port is spoken to, only knocked at, on this computer.
+The checks change nothing: they load no package, and only test whether ports of this computer accept a connection.
 """
 
 from __future__ import annotations
@@ -167,5 +167,5 @@ def _account() -> Iterator[_Finding]:
 def _logs() -> Iterator[_Finding]:
     for name in ("ib_async", "eventkit"):
         if logging.getLogger(name).level == logging.DEBUG:
-            text = f"{name} logs at DEBUG: account numbers and whole orders are printed"
+            text = f"{name} logs at DEBUG: account numbers and complete orders are printed"
             yield _Finding("logs", "note", text, f"logging.getLogger({name!r}).setLevel('WARNING')")

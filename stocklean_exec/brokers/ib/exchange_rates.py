@@ -39,7 +39,7 @@ class _Leg(NamedTuple):
 
 
 def rate_routes(currency: str, base: str) -> list[tuple[_Leg, ...]]:
-    """Ways to the rate of ``currency`` in ``base``, the likeliest first.
+    """Routes to the rate of ``currency`` in ``base``, the likeliest first.
 
     Examples
     --------

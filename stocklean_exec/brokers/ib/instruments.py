@@ -210,7 +210,7 @@ def _by_number(instrument: Instrument, found: list[Listing]) -> Listing | Refusa
 
 
 def listing_name(exchange: str) -> str:
-    """Name of a primary exchange as contracts carry it: without what follows a period, and not an old name.
+    """Name of a primary exchange as contracts have it: without what follows a period, and not an old name.
 
     Examples
     --------

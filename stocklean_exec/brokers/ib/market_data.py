@@ -1,7 +1,7 @@
 """Instruments and quotes at TWS: contracts are qualified before use, quotes are snapshots with a time limit.
 
-What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits for ever. Where
-live data is not subscribed, delayed data is asked for, and the quotes say so (``data_type`` 3). Prices are in
+What TWS does not answer in time, or has no permission to show, gives no quote; nothing waits forever. Where
+live data is not subscribed, delayed data is requested, and the quotes say so (``data_type`` 3). Prices are in
 the instrument's currency (pounds, where TWS quotes in pence), sizes in shares, times in UTC. No client library: it
 works through a connection that has the few methods named in :class:`MarketConnection`.
 """
@@ -53,7 +53,7 @@ class MarketConnection(Protocol):
         """Contracts that fit an instrument."""
 
     async def price_steps(self, rule_id: int) -> tuple[tuple[float, float], ...]:
-        """Price levels and steps of a market rule; empty where TWS does not tell them."""
+        """Price levels and steps of a market rule; empty where TWS does not report them."""
 
     async def snapshot(self, contract: Any) -> Answer | Refusal:  # noqa: ANN401 - the client's contract
         """One quote."""
@@ -98,7 +98,7 @@ class MarketDataService:
         instruments: Sequence[Instrument],
         on_progress: Callable[[int, int], None] | None = None,
     ) -> dict[Instrument, Refusal]:
-        """Look up the contracts that are not known yet; those that TWS has not, with its reason.
+        """Look up the contracts that are not known yet; return those that TWS does not have, with its reason.
 
         ``on_progress`` is called with the numbers done and wanted.
         """
@@ -134,7 +134,7 @@ class MarketDataService:
     async def hours(
         self, connection: MarketConnection, instruments: Sequence[Instrument], now: datetime
     ) -> dict[Instrument, Listing]:
-        """Contracts with their trading hours, as TWS tells them now; those that it does not know are missing."""
+        """Contracts with their trading hours, as TWS has them now; those that it does not know are missing."""
         await self.qualify(connection, instruments)
         known = {one: self._listings[one] for one in instruments if one in self._listings}
         old = [one for one, listing in known.items() if listing.read_at and now - listing.read_at > _HOURS_LAST]

@@ -1,6 +1,6 @@
 """Reads what TWS says an order would do to the account: the state of a what-if order. Pure.
 
-Margins and equity come as text, in the account's base currency; TWS leaves out what it does not know.
+Margins and equity come as text, in the account's base currency; TWS omits what it does not know.
 """
 
 from __future__ import annotations

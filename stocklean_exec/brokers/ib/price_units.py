@@ -1,6 +1,6 @@
 """In which unit an execution's price is: the currency, or the hundredth in which TWS quotes some contracts. Pure.
 
-Quotes and limits of a contract with a price magnifier of 100, London's shares above all, are in pence at TWS,
+Quotes and limits of a contract with a price magnifier of 100, mostly London's shares, are in pence at TWS,
 average costs and commissions in pounds; of execution prices both is reported. A price is compared with one that
 the order itself has: its limit, or the price it was planned or sent at.
 """
@@ -13,13 +13,13 @@ from typing import NamedTuple
 __all__ = ["FAR_OFF", "INFERRED", "ReadPrice", "first_price", "read_price"]
 
 INFERRED, FAR_OFF = "price_unit_inferred", "price_far_off"
-"""Flags of an execution: its price was in the other unit; or it is far off, and that is not why."""
+"""Flags of an execution: its price was in the other unit; or it is far off for another reason."""
 _USUAL_UNIT = 100.0  # pence, cents, agorot: the hundredth is the only such unit of shares
 _LEAST, _MOST = 0.7, 1.3  # a stated choice: no share trades 30 % off the order's own price and 100 times off it
 
 
 class ReadPrice(NamedTuple):
-    """A price in the currency of its contract; the flag and the text of what was odd, None where nothing was."""
+    """A price in the currency of its contract; the flag and a text if it was doubtful, else None."""
 
     price: float
     flag: str | None = None

@@ -4,8 +4,9 @@ The run lock (:mod:`~stocklean_exec.execution.run_lock`) keeps two processes of 
 Two computers, or two containers, know nothing of each other, but use the same TWS: it accepts each client id once.
 A run holds one from before the broker is queried until its end: the second process is refused before it queries.
 
-It holds only between processes that are given the same range of client ids, at one TWS. A range that is too small
-lets two runs meet at one client id: the second is then refused for nothing. No orders are sent by this connection.
+It holds only between processes that are given the same range of client ids, at one TWS. In a range that is too
+small two runs can have the same client id: the second is then refused without need. This connection sends no
+orders.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class RunLease:
         self._connection = connection
 
     async def release(self) -> None:
-        """Give the client id back."""
+        """Release the client id."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()

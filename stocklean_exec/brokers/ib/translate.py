@@ -60,8 +60,8 @@ STATUS_OF_TWS = {
     "Cancelled": "CANCELLED",
     "Filled": "FILLED",
 }
-"""Order status by TWS's word. Any other word (PendingSubmit, ApiPending, Inactive, ...) is no state by itself:
-Inactive is what a rejected order shows, and also one that was put aside and may come back."""
+"""Order status by TWS's word. Any other word (PendingSubmit, ApiPending, Inactive, ...) is not a state:
+Inactive is shown for a rejected order, and also for one that may become active again."""
 
 REJECTED_BY_CODE = {201: "order rejected"}
 """Codes that end an order whatever was reported before."""
@@ -83,8 +83,8 @@ REJECTED_UNLESS_SEEN = {
     117: "block order too small",
     132: "no clearing account",
     133: "submitting the order failed",
-    140: "size is no whole number",
-    141: "price is no number",
+    140: "size is not a whole number",
+    141: "price is not a number",
     144: "size and share allocation differ",
     145: "a field is wrong",
     152: "hidden is not possible",
@@ -226,7 +226,7 @@ class TwsExecution(NamedTuple):
 
 
 def known(value: float | None) -> float | None:
-    """A number that TWS really gave; None for its spellings of "no value", and for what is no number.
+    """A number that TWS really gave; None for its spellings of "no value", and for anything that is not a number.
 
     Examples
     --------
@@ -321,7 +321,7 @@ def utc_time_text(text: str, zone: str, *, is_zone_given: bool = False) -> str |
 def status_event(
     word: str, filled: float | None, remaining: float | None, why_held: str = "", code: str | None = None
 ) -> OrderEvent:
-    """The event behind one orderStatus message: a status, or a message where TWS's word is no state.
+    """The event behind one orderStatus message: a status, or a message where TWS's word is not a state.
 
     Examples
     --------

@@ -39,7 +39,7 @@ def test_permission_for_a_live_account_does_not_cover_a_paper_account_of_its_log
 
 @pytest.mark.parametrize("managed", [["DU0000001", LIVE], [LIVE, "DU0000001"]])
 def test_the_error_names_the_live_account_of_the_login(managed):
-    with pytest.raises(LiveAccountError, match=r"^U1\*\*\*567 is no paper account"):
+    with pytest.raises(LiveAccountError, match=r"^U1\*\*\*567 is not a paper account"):
         check_account("DU0000001", managed, None, {})
 
 

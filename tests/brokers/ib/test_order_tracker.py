@@ -121,7 +121,7 @@ def test_a_cancelled_order_has_ended_once_tws_counts_what_was_filled():
     assert (tracker.working(), tracker.unexplained_inactive_orders()) == ([], [])
 
 
-def test_a_cancelled_order_whose_fills_tws_does_not_count_is_put_aside():
+def test_a_cancelled_order_whose_fills_tws_does_not_count_is_unconfirmed():
     tracker, published = tracker_with_order()
     tracker.on_message(12, 202, "cancelled")
     tracker.put_aside(tracker.unexplained_inactive_orders())
