@@ -33,7 +33,7 @@ not seem dead, and a commit to a slow disk takes less."""
 
 
 class BackgroundThread:
-    """A daemon thread that can be stopped and waited for, and that a forked child knows it has not got.
+    """A daemon thread that can be stopped and waited for; a forked child knows that it does not have it.
 
     Parameters
     ----------

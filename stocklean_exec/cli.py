@@ -408,7 +408,7 @@ def _add_notify(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--notify",
         action="store_true",
-        help="tell how the run went, through the Apprise addresses in STOCKLEAN_NOTIFY or in the private file "
+        help="send how the run went, through the Apprise addresses in STOCKLEAN_NOTIFY or in the private file "
         "~/.config/stocklean_exec/notify",
     )
     command.add_argument(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["now", "wait_until"]
 
 _LONGEST_SLEEP = 30.0
-"""Seconds: a choice. A computer that was suspended, or whose clock was set, is found out after these."""
+"""Seconds: a choice. A computer that was suspended, or whose clock was set, is noticed after these."""
 
 
 def now() -> datetime:
@@ -21,6 +21,6 @@ def now() -> datetime:
 
 
 def wait_until(moment: datetime, *, sleep: Callable[[float], object] = time.sleep) -> None:
-    """Sleep until a moment has come; one that has passed is not waited for."""
+    """Sleep until a moment; return at once if it has passed."""
     while (left := (moment - now()).total_seconds()) > 0:
         sleep(min(left, _LONGEST_SLEEP))

@@ -2,7 +2,8 @@
 
 TWS lets an order be cancelled by the client id that placed it, and takes each client id once: while a kernel is
 connected, only that kernel can cancel. Each line of ``<path>.cancel`` is a request, the note that a process has
-seen it, or its answer. Lines are appended as those of the kill switch are; what cannot be read is no request.
+seen it, or its answer. Lines are appended as those of the kill switch are; a line that cannot be read is not a
+request.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ kind                      meaning
 ========================  ====================================================================================
 ``intent``                the order is approved and may be sent; committed before anything else happens to it;
                           ``client_id`` is that of the connection which planned it
-``refused``               our own plan, check or gate rejected it, it was never sent (``code`` is the reason)
+``refused``               our own plan, check or send gate rejected it, it was never sent (``code`` is the reason)
 ``not_approved``          a person did not approve it; it was never sent
 ``withdrawn``             it was approved, was never sent, and will not be (``code``: ``not_funded``)
 ``held_back``             it was approved and not sent, because another process may have sent it (``message``); it

@@ -109,7 +109,7 @@ class HaltJournal:
 
 
 def append_line(path: Path, line: bytes) -> None:
-    """Append a line to a private file, whole and durable when this returns; a link is not followed.
+    """Append a line to a private file, complete and durable when this returns; a link is not followed.
 
     Raises
     ------

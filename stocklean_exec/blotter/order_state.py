@@ -11,11 +11,11 @@ zero shares is a bust: it removes the execution that it corrects.
 
 A broker's statuses report filled shares too. They never fill an order, but they say what is final. An order that
 the broker has ended has ended here if the broker says how many of its shares were filled, and executions of as
-many are on record; otherwise shares may have been traded that nobody here knows of. An order that the broker calls
+many are on record; otherwise shares may have been traded that are not on record. An order that the broker calls
 filled with fewer shares than were ordered (made smaller at the broker, or corrected) has ended as well, once all
 of them are on record. An execution that was on record in any of its corrections counts as known, so a bust does
-not raise a doubt. Of an execution that was corrected before anybody listened only the correction is reported: then
-the count of the broker's completed order is compared with the corrected executions.
+not raise a doubt. Of an execution that was corrected while no client was connected only the correction is
+reported: then the count of the broker's completed order is compared with the corrected executions.
 
 The blotter's ``orders`` and ``runs`` views contain the same rules in SQL; a test compares the two on random
 histories.
@@ -60,7 +60,7 @@ STATUS_OF_STATE = {
     "REDUCED": "CANCELLED",  # sent for fewer shares than approved, and all of these were traded
     "CANCELLED": "CANCELLED",
     "NOT_APPROVED": "CANCELLED",
-    "WITHDRAWN": "CANCELLED",  # approved, and not sent: the cash for it did not come
+    "WITHDRAWN": "CANCELLED",  # approved, and not sent: the cash for it did not arrive
     "REFUSED": "REJECTED",  # by us, before it was sent
     "REJECTED": "REJECTED",  # by the broker
 }
@@ -241,7 +241,7 @@ class OrderAccumulator:
         return quantity if shares is None else min(shares / _SCALE, quantity)
 
     def _count_report(self, event: OrderEvent) -> None:
-        """Note how many filled shares the broker reports, and whether that is its last word."""
+        """Note how many filled shares the broker reports, and whether that is final."""
         kind, filled = event.kind, _exact(event.filled)
         if filled is None:
             return
@@ -311,7 +311,7 @@ class OrderAccumulator:
         return OrderState(rule.state, status, filled, average, commission, reason, reported)
 
     def has_ended(self, quantity: float) -> bool:
-        """Whether it has ended, as :attr:`OrderState.has_ended` says; cheaper, for it leaves the average out."""
+        """Whether it has ended, as :attr:`OrderState.has_ended` says; cheaper, because it omits the average."""
         return self._apply_rules(quantity)[1] in ENDED
 
     def _apply_rules(self, quantity: float) -> tuple[_Rule, str, _Evidence]:

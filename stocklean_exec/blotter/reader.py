@@ -156,7 +156,7 @@ class BlotterReader:
         return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
 
     def crossings(self, run_id: str | None = None) -> pd.DataFrame:
-        """What passed from one strategy to another inside, without an order, oldest first.
+        """What crossed from one strategy to another, without an order, oldest first.
 
         One row for each strategy: :data:`~stocklean_exec.strategies.attribution.CROSSINGS`.
         """
@@ -180,7 +180,7 @@ class BlotterReader:
         return table_of(rows, CROSSINGS)
 
     def assignments(self) -> pd.DataFrame:
-        """What persons gave to strategies, and took from them, oldest first: :data:`ASSIGNMENTS`."""
+        """Positions that a person assigned to strategies, or took from them, oldest first: :data:`ASSIGNMENTS`."""
         found = self._frame(
             "SELECT epoch_us(occurred_at) AS assigned_at, account, code AS strategy, symbol, quantity, message "
             "FROM main.facts WHERE kind = 'assigned' ORDER BY number"
@@ -203,10 +203,10 @@ class BlotterReader:
         Returns
         -------
         DataFrame, one row for each strategy and symbol: ``strategy``, ``symbol``, ``quantity`` (signed shares).
-        Last, as ``unassigned``, what is left of the account's position and belongs to nobody: holdings of before,
-        trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`. There are no
-        such rows where it is not known what the account holds. A negative one beside a holding means that the
-        strategies hold more than the account.
+        Last, as ``unassigned``, what is left of the account's position and belongs to no strategy: earlier
+        holdings, trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`.
+        There are no such rows where it is not known what the account holds. A negative one beside a holding means
+        that the strategies hold more than the account.
 
         Raises
         ------

@@ -1,8 +1,8 @@
-"""A contract's own hours, as TWS tells them with the contract's details. Pure.
+"""A contract's own hours, as TWS reports them with the contract's details. Pure.
 
 TWS names a time zone and lists days: ``20261126:CLOSED;20261127:0930-20261127:1300``. A session may begin on the
-evening before, and a day may have several. Servers before 2018 leave out the date of the end
-(``20180320:1715-1700,1730-1800``). What cannot be read is left out and named: hours that are not known never stop
+evening before, and a day may have several. Servers before 2018 omit the date of the end
+(``20180320:1715-1700,1730-1800``). What cannot be read is skipped and named: hours that are not known never stop
 a plan, whose hours are those of the exchange's calendar then.
 """
 
@@ -34,7 +34,7 @@ _ZONES = {
     "CET": "Europe/Berlin",
 }
 """Abbreviations in place of a name of the time zone database: some were seen at TWS, others its Java knows
-(``java.time.ZoneId.SHORT_IDS``). ``BST`` is left out: it is the summer time of London, and to Java Dhaka."""
+(``java.time.ZoneId.SHORT_IDS``). ``BST`` is not included: it is the summer time of London, and to Java Dhaka."""
 
 _DAY = re.compile(r"(\d{8}):(.*)", re.ASCII)
 _SPAN = re.compile(r"(?:(\d{8}):)?(\d{2})(\d{2})-(?:(\d{8}):)?(\d{2})(\d{2})", re.ASCII)
@@ -80,7 +80,7 @@ def read_hours(text: str, zone: str) -> ContractHours:
 
     Parameters
     ----------
-    text : days in ascending sequence, with semicolons between them; empty where TWS tells none
+    text : days in ascending sequence, with semicolons between them; empty where TWS reports none
     zone : TWS's ``timeZoneId``
 
     Examples
@@ -89,13 +89,13 @@ def read_hours(text: str, zone: str) -> ContractHours:
     >>> [(session.day.isoformat(), f"{session.closes_at:%H:%M}") for session in hours.schedule.sessions]
     [('2026-11-27', '18:00')]
     >>> read_hours("20261127:0930-20261127:1300", "Nowhere/Land").problem
-    "TWS tells the hours in time zone 'Nowhere/Land', which is not known"
+    "TWS reports the hours in time zone 'Nowhere/Land', which is not known"
     """
     if not text.strip():
         return ContractHours(None)
     place = contract_zone(zone)
     if place is None:
-        return ContractHours(None, problem=f"TWS tells the hours in time zone {zone!r}, which is not known")
+        return ContractHours(None, problem=f"TWS reports the hours in time zone {zone!r}, which is not known")
     days: dict[date, list[tuple[datetime, datetime]]] = {}
     unread = []
     for part in filter(None, (one.strip() for one in text.split(";"))):
@@ -117,7 +117,7 @@ def _read_day(part: str, place: ZoneInfo) -> tuple[date, list[tuple[datetime, da
     Raises
     ------
     ValueError
-        It is no such text.
+        It is not such a text.
     """
     found = _DAY.fullmatch(part)
     if found is None:
@@ -170,7 +170,7 @@ def _schedule(days: dict[date, list[tuple[datetime, datetime]]], place: ZoneInfo
 
 
 def _wall_time(day: date, moment: datetime, place: ZoneInfo) -> timedelta:
-    """What a clock on the wall shows, from midnight of ``day``: the same in summer and in winter."""
+    """Local clock time from midnight of ``day``: the same in summer and in winter."""
     return moment.astimezone(place).replace(tzinfo=None) - datetime.combine(day, time(0))
 
 

@@ -1,6 +1,6 @@
 """Whether a market is open, when it opens and closes, and until when its auctions take orders.
 
-The hours are those of the contract where a broker tells them, and else those of the exchange's calendar. What is
+The hours are those of the contract where a broker reports them, and else those of the exchange's calendar. What is
 not known is missing, with the reason beside it.
 """
 
@@ -91,7 +91,7 @@ def market_hours(
     Raises
     ------
     InputError
-        Nothing that names symbols, or a time without a time zone.
+        It does not name symbols, or the time has no time zone.
 
     Examples
     --------
@@ -160,5 +160,5 @@ def _names_of(given: object) -> Sequence[object]:
         return list(given.index)
     if isinstance(given, (Mapping, Iterable)):
         return list(cast("Iterable[object]", given))
-    text = f"{shown(given)} is no list of symbols, table of orders or mapping by symbol"
+    text = f"{shown(given)} is not a list of symbols, a table of orders or a mapping by symbol"
     raise InputError("symbols", [Problem("wrong_type", text)])

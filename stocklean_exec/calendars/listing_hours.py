@@ -1,4 +1,4 @@
-"""The hours of one listing at one time: from its contract where TWS tells them, else from its exchange's calendar.
+"""The hours of one listing at one time: from its contract if TWS reports them, else from its exchange's calendar.
 
 What is not known is missing, with the reason beside it. Pure.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TRADING_HOURS", "Instrument", "MarketHours", "hours_of", "instruments_of", "with_reported_hours"]
 
 TRADING_HOURS = ("symbol", "con_id", "primary_exchange", "hours", "time_zone")
-"""Columns of what a broker tells of the hours of contracts: texts as TWS has them."""
+"""Columns of what a broker reports of the hours of contracts: texts as TWS has them."""
 
 _SMART = ("", "SMART")  # no exchange: where Interactive Brokers' router sends an order
 _USUAL_CURRENCY = "USD"  # as everywhere in this package, where none is given
@@ -143,7 +143,7 @@ def _market_of(instrument: Instrument) -> tuple[str, Market | None, list[str]]:
 
 
 def _with_hours(found: MarketHours, calendar: Schedule | None, own: ContractHours, at: datetime) -> MarketHours:
-    """Whether it is open: by the contract's own hours where they tell of that time, else by the calendar."""
+    """Whether it is open: by the contract's own hours where they cover that time, else by the calendar."""
     schedule = own.schedule if own.schedule is not None and own.schedule.covers(at) else calendar
     if schedule is None:
         return found
@@ -157,7 +157,7 @@ def _with_hours(found: MarketHours, calendar: Schedule | None, own: ContractHour
 def _with_session(
     found: MarketHours, schedule: Schedule | None, later: Schedule | None, at: datetime
 ) -> MarketHours:
-    """Add the session that is on or the next one. TWS lists some days: after them the calendar tells ``later``."""
+    """Add the session that is on or the next one. TWS lists some days: after them the calendar gives ``later``."""
     if schedule is None:
         return found
     session, opens = schedule.current_or_next(at), schedule.next_open(at)
@@ -206,7 +206,7 @@ def _span(session: Session) -> str:
 
 
 def with_reported_hours(frame: pd.DataFrame, reported: pd.DataFrame) -> pd.DataFrame:
-    """Add what a broker tells of each row's contract: its hours, and its listing where the row has none.
+    """Add what a broker reports of each row's contract: its hours, and its listing where the row has none.
 
     Parameters
     ----------

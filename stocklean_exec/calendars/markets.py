@@ -62,7 +62,7 @@ _OTHERS = frozenset({"OSE.JPN"})  # Osaka, whose derivatives trade on holidays o
 
 
 def exchange_name(exchange: str) -> str:
-    """Interactive Brokers' name of an exchange without what follows a period, as contracts carry it.
+    """Interactive Brokers' name of an exchange without what follows a period, as contracts have it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
 """Commands of the command line that are more than a call of the library; :mod:`~stocklean_exec.cli` parses them.
 
-Begin with ``notification``: how a run from cron tells a person how it went.
+Begin with ``notification``: the message that says how a run from cron went.
 """

@@ -41,12 +41,12 @@ __all__ = ["cancel"]
 
 _SEEN_SECONDS = 5.0  # a stated choice: ten times as long as a process takes to see a request
 _EXTRA_SECONDS = 15.0  # a stated choice: for the questions to TWS beside the wait for the cancels
-_PAUSE = 0.1  # seconds between two looks at the journal; a stated choice
+_PAUSE = 0.1  # seconds between two checks of the journal; a stated choice
 _MAY_WORK = UNFINISHED_STATES - {"INTENT"}
 
 
 def cancel(address: str, path: str, run_id: str | None, timeout: float) -> int:
-    """Cancel the working orders of a run, or of all runs; print what became of each, and return the exit code.
+    """Cancel the working orders of a run, or of all runs; print the result for each, and return the exit code.
 
     0: none of them can trade any more. 3: the broker cannot be reached, and none works on record. 4: some may
     still be working. 5: the outcome of some is unknown.
@@ -84,7 +84,7 @@ def _cancel(address: str, file: Path, run_id: str | None, timeout: float) -> Can
 
 
 def _with_record(address: str, blotter: Blotter, run_id: str | None, timeout: float) -> CancelOutcome:
-    """Cancel through each client id that placed an order, and record what becomes of them."""
+    """Cancel through each client id that placed an order, and record the results."""
 
     def work(broker: Broker) -> CancelOutcome:
         return background.call(cancel_runs(broker, blotter, run_id, by=_user(), timeout=timeout))
@@ -136,7 +136,7 @@ def _ask_owner(
     if _wait_for(lambda: journal.is_seen(number), _SEEN_SECONDS):
         answer = _wait_for(lambda: journal.answer_to(number), timeout + _EXTRA_SECONDS)
         if answer is None:
-            text = f"{owner} has not said within {timeout + _EXTRA_SECONDS:g} s what became of it"
+            text = f"{owner} has not reported the result within {timeout + _EXTRA_SECONDS:g} s"
             return CancelOutcome(failed=dict.fromkeys(_may_work(file, run_id), text))
     done = CancelOutcome.of(answer["outcome"]) if answer is not None and "outcome" in answer else CancelOutcome()
     left = {

@@ -1,8 +1,8 @@
-"""Tell a person how a run from cron went, through Apprise: mail, chat, a web hook, and whatever else it knows.
+"""Notify a person how a run from cron went, through Apprise: mail, chat, a web hook, and whatever else it knows.
 
 An Apprise address contains a password or a token. Addresses come from the environment or from a private file, and
 are never printed, logged or recorded. A message is sent after the record of the run is closed, and nothing that
-happens to it changes the run: it is sent on threads of its own, and given up after :data:`SECONDS`.
+happens to it changes the run: it is sent on separate threads, and given up after :data:`SECONDS`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Notifier:
             if not service.add(address)
         ]
         if wrong:
-            text = "is of no kind that Apprise knows, or cannot be read"
+            text = "is of a kind that Apprise does not know, or cannot be read"
             raise InputError("notify", [Problem("notify_address", f"address {one} {text}") for one in wrong])
 
     @classmethod
@@ -198,7 +198,7 @@ def _details(run: Mapping[str, Any], orders: pd.DataFrame) -> list[str]:
 
 
 def notifier_of_user() -> Notifier | None:
-    """The notifier of this user; None, and a line on standard error, where there is none: the run goes on."""
+    """The notifier of this user; None, and a line on standard error, where there is none: the run continues."""
     try:
         return Notifier.of_user(os.environ)
     except InputError as error:
@@ -210,7 +210,7 @@ def notifier_of_user() -> Notifier | None:
 
 
 def report_outcome(notifier: Notifier, run_id: str, path: str, code: int, *, detail: bool) -> None:
-    """Read how a run stands on record, and tell it; what goes wrong is a line on standard error."""
+    """Read the recorded status of a run, and send it; a failure is a line on standard error."""
     try:
         run, orders, halted = _read_record(run_id, path)
         failed = notifier.send(outcome(run_id, code, run, orders, halted, detail=detail))

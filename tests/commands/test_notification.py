@@ -183,8 +183,8 @@ def test_an_address_that_cannot_be_used_is_named_by_its_number_alone(folder, cap
     with pytest.raises(InputError) as caught:
         Notifier(["json://127.0.0.1:9/dead", "nonsense://token-1", "token-2"])
     assert [problem.detail for problem in caught.value.problems] == [
-        "address 2 is of no kind that Apprise knows, or cannot be read",
-        "address 3 is of no kind that Apprise knows, or cannot be read",
+        "address 2 is of a kind that Apprise does not know, or cannot be read",
+        "address 3 is of a kind that Apprise does not know, or cannot be read",
     ]
     assert caplog.text == ""
 

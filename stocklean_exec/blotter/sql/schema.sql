@@ -1,4 +1,4 @@
--- The whole schema after all migrations; a new blotter is created from this file.
+-- The complete schema after all migrations; a new blotter is created from this file.
 -- Rows are only ever inserted: there is no UPDATE and no DELETE in this package.
 -- Primary keys only: they make a repeated event harmless. No secondary index, no foreign key.
 

@@ -125,7 +125,7 @@ evidence AS (
         bool_or(kind = 'withdrawn') AS withdrawn,
         bool_or(kind = 'resolved') AS resolved,
         bool_or(kind = 'cancel_requested') AS cancel_requested,
-        bool_or(kind = 'sending' AND not_sent IS NULL) AS handed_over,
+        bool_or(kind = 'sending' AND not_sent IS NULL) AS is_sent,
         arg_max_null(client_id, try) FILTER (kind = 'sending' AND not_sent IS NULL) AS sender,
         -- Fewer shares than approved, where there was not the cash for all.
         arg_max_null(
@@ -250,7 +250,7 @@ WITH standing AS (
             WHEN s.any_status THEN 'WORKING'
             -- A sent order may still be working, whatever we refused afterwards.
             WHEN s.unknown THEN 'UNKNOWN'
-            WHEN s.handed_over THEN 'SENDING'
+            WHEN s.is_sent THEN 'SENDING'
             WHEN s.refused THEN 'REFUSED'
             WHEN s.not_approved THEN 'NOT_APPROVED'
             WHEN s.withdrawn THEN 'WITHDRAWN'
