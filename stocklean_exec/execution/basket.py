@@ -1,7 +1,7 @@
-"""Hand an approved plan over to a person: a basket file for TWS, and a record that we do not send its orders.
+"""Export an approved plan for a person to send: a basket file for TWS, and a record that we do not send it.
 
 The record is made before the file has its name. From then on no way of sending sends these orders; what a person
-sends of them carries the client order id, and is matched by it, with symbol, side and account.
+sends of them has the client order id, and is matched by it, with symbol, side and account.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def export_basket(
     """Write the approved orders of a plan as a basket file, for a person to send with TWS's BasketTrader.
 
     The file is readable by you only, and replaces one of the same name. ``BasketTag`` is the client order id; TWS
-    shows it as the order reference. The whole basket leaves at once: no buy waits for the money of a sell, and no
+    shows it as the order reference. The basket is sent at once: no buy waits for the proceeds of a sell, and no
     limit of the plan is enforced again.
 
     Orders of every type but ``MIDPRICE`` are written, with limit, auxiliary price, time in force, ``good_till``
@@ -91,7 +91,7 @@ def export_basket(
     ----------
     orders : ``review.result()``: only its approved orders are written
     path : of the file
-    blotter : record the run as handed over. Its orders are ``NEW``, with the file as their reason, and are never
+    blotter : record the run as exported. Its orders are ``NEW``, with the file as their reason, and are never
         sent from here. :func:`~stocklean_exec.reconcile` and :func:`~stocklean_exec.resume` record what TWS has of
         them, with client id 0 or TWS's master client id: others do not receive the executions of orders sent by
         hand. An order that will not be sent is closed with ``blotter.resolve(..., "CANCELLED", reason=...)``
@@ -107,7 +107,7 @@ def export_basket(
     sent may differ: a person can remove rows, change prices, or send the file twice. An order that was not sent
     stays ``NEW``; a changed quantity, price, trigger or end is a difference of :func:`~stocklean_exec.reconcile`
     (``order_changed``, ``fill_beyond_limit``); a second order under one tag halts the blotter
-    (``duplicate_order``); and what was traded in another symbol, side or account is no fill of the order
+    (``duplicate_order``); and what was traded in another symbol, side or account is not a fill of the order
     (``execution_orphan``).
 
     Raises

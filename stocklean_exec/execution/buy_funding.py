@@ -125,7 +125,7 @@ class BuyFunding:
         return self._smallest_last(queue, self._funding)
 
     async def _count_other_runs(self) -> None:
-        """Count what became of other runs' buys: those that were left working are counted by no run any more."""
+        """Count the fills of other runs' buys: no run counts those that were left working any more."""
         others = self._ledger.reserved_elsewhere(self._tickets)
         if not others:
             return
@@ -309,7 +309,7 @@ class BuyFunding:
         self._ledger.release(ticket.client_order_id for ticket in tickets)
 
     def withdrawals(self, queue: Iterable[Ticket], stamp: datetime) -> list[OrderEvent]:
-        """Events that withdraw the buys for which no cash came."""
+        """Events that withdraw the buys for which no cash arrived."""
         there, late, events = self._describe(), self._late_sells(), []
         for ticket in queue:
             cost, name = self._cost_of(ticket), ticket.client_order_id

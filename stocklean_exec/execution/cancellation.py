@@ -42,7 +42,7 @@ def own_working_orders(broker: Broker, blotter: Blotter, run_id: str) -> pd.Data
 
 
 async def cancel_orders(broker: Broker, blotter: Blotter, names: Sequence[str], timeout: float) -> dict[str, str]:  # noqa: ASYNC109 - a deadline for all orders together; asyncio.timeout would cancel the record
-    """Cancel orders of earlier runs, and record what becomes of them.
+    """Cancel orders of earlier runs, and record the results.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ async def cancel_orders(broker: Broker, blotter: Blotter, names: Sequence[str], 
             break
         await asyncio.sleep(_CHECK_SECONDS)
     ended = set(names) - set(_not_ended(blotter, runs, names))
-    ledger_of(broker).release(ended)  # what the cancelled buys might have cost is free again
+    ledger_of(broker).release(ended)  # release what the cancelled buys might have cost
     text = f"its cancel was not confirmed within {timeout:g} s"
     return {name: failed.get(name, text) for name in names if name not in ended}
 
@@ -158,7 +158,7 @@ def _not_ended(blotter: Blotter, runs: Mapping[str, object], names: Sequence[str
 
 
 class CancelOutcome(NamedTuple):
-    """What became of a request to cancel; client order ids.
+    """The result of a request to cancel; client order ids.
 
     ``ended`` orders that have ended, by their cancel or a last fill; ``unsent`` orders that were never sent, and
     will not be; ``failed`` why an order may still be working; ``elsewhere`` the client id of an order that only
@@ -208,7 +208,7 @@ async def cancel_runs(
     by: str,
     timeout: float,  # noqa: ASYNC109 - a deadline for all cancels together
 ) -> CancelOutcome:
-    """Send no further order of a run, or of every run, and cancel what works of it through this client id.
+    """Send no further order of a run, or of every run, and cancel its working orders through this client id.
 
     Works whoever sends the run: a run of this process is stopped, and records its own end; of an earlier one what
     the broker reports is recorded first. Orders never sent are ``REJECTED`` for good (``run_cancelled``).
@@ -232,7 +232,7 @@ async def cancel_runs(
     for control in active.values():  # an order may be on its way to the broker at this moment
         await asyncio.to_thread(control.quiet.wait, _QUIET_SECONDS)
     by_hand = (chosen["state"] == "INTENT") & chosen["client_order_id"].isin(blotter.exported())
-    chosen = chosen[~by_hand]  # a person has the file: nobody here can keep it from being sent
+    chosen = chosen[~by_hand]  # a person has the file, and sending it cannot be prevented from here
     unsent = chosen[(chosen["state"] == "INTENT") & ~chosen["run_id"].isin(active)]
     stamp = clock.now()
     unfinished = dict.fromkeys([*active, *chosen.loc[chosen["state"].isin(UNFINISHED_STATES), "run_id"].tolist()])

@@ -1,4 +1,4 @@
-"""Events for what passes between strategies: part of the record of an approved plan, before anything is sent.
+"""Events for what crosses between strategies: part of the record of an approved plan, before anything is sent.
 
 They are recorded in the transaction of the plan itself, so that a run has all of them or none, however often it is
 submitted or resumed.
@@ -52,7 +52,7 @@ async def crossing_events(
     """Return one event for each symbol of which an approved plan lets shares pass between strategies.
 
     They pass at the mid of the broker's quote now, which is their arrival. Where that has not two sides, or there
-    is none, as for a plan that is handed over as a file, they pass at the decision price, and so where the order
+    is none, as for a plan that is exported as a file, they pass at the decision price, and so where the order
     has a limit: the plan has held that price against the limits of both sides.
     """
     planned = crossed_inside(approved.attrs.get(CROSSES)) if approved.empty else planned_crossings(approved)

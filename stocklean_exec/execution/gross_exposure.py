@@ -1,4 +1,4 @@
-"""Gross exposure when orders are sent: holdings, working orders and what the run has sent, at the prices of now.
+"""Gross exposure when orders are sent: holdings, working orders and what the run has sent, at current prices.
 
 :func:`~stocklean_exec.check_orders` compares a whole plan with ``max_gross``, at the prices of its quotes. Here
 each order is compared with it again before it is sent. An order that does not raise the exposure always passes.
@@ -76,7 +76,7 @@ class GrossExposure:
     """Gross exposure of an account, order by order. Pure.
 
     An order of the run counts as filled from the moment it is sent until it ends with less. Of working orders of
-    others, those count that raise the exposure: nobody knows whether they fill.
+    others, those count that raise the exposure: it is unknown whether they fill.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class GrossExposure:
         after = self._most(ticket.symbol, _signed(ticket)) * (0.0 if math.isnan(price) else price)
         gross = self._priced - self._value_of(ticket.symbol) + after
         most = self._limit.ratio + self._limit.room
-        # What has a value is a lower bound: where it is over the limit, the whole is too.
+        # What has a value is a lower bound: where it is over the limit, the total is too.
         if gross > most * self._nav:
             ratio = f"{gross / self._nav:.2%} of NAV" if self._nav > 0 else f"{gross:,.2f}, NAV {self._nav:,.2f}"
             yield "max_gross", f"{name} would bring gross exposure to {ratio}, over {self._limit.ratio:.2%}"
@@ -165,7 +165,7 @@ class GrossExposure:
             self._note_price(ticket.symbol)
         self._move(ticket.symbol, counted.signed)
 
-    def settle(self, client_order_id: str, filled: float) -> None:
+    def release(self, client_order_id: str, filled: float) -> None:
         """An order of the run has ended with ``filled`` shares in all: it counts for no more than these."""
         counted = self._counted.pop(client_order_id, None)
         if counted is not None:
@@ -181,7 +181,7 @@ class GrossExposure:
         self._priced += self._value_of(symbol) - before
 
     def _note_price(self, symbol: str) -> None:
-        """Remember whether a symbol has a price, so that no order looks through all holdings."""
+        """Store whether a symbol has a price, so that no order looks through all holdings."""
         if math.isnan(self._values[symbol]):
             self._unpriced.add(symbol)
         else:

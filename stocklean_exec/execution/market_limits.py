@@ -1,4 +1,4 @@
-"""Limits on prices, applied again to the market that the orders of a run meet when they are sent. Pure.
+"""Limits on prices, applied again to the market at the time when the orders of a run are sent. Pure.
 
 A plan may wait for its approval, for a halt to be cleared, or for cash, and the market may move meanwhile. The
 quotes at arrival, which are read and recorded anyway, are compared with the prices of the plan.
@@ -40,7 +40,7 @@ class ArrivalPrice(NamedTuple):
 
 
 def arrival_prices(quotes: pd.DataFrame, now: datetime) -> dict[str, ArrivalPrice]:
-    """Read the prices of a validated table of quotes; a previous close is no price of the market now.
+    """Read the prices of a validated table of quotes; a previous close is not a current price.
 
     Examples
     --------

@@ -61,7 +61,7 @@ async def preview_orders_async(
 
     Parameters
     ----------
-    orders : planned or checked orders; rejected and blocked ones are left out
+    orders : planned or checked orders; rejected and blocked ones are excluded
     broker : where the orders would be sent
     most : how many are previewed, those of the greatest value first, and of these the ones that enlarge a position
         before the others. TWS is asked once in 60 seconds, since Interactive Brokers asks for no more
@@ -80,7 +80,7 @@ async def preview_orders_async(
     maintenance_margin_before, ..._after       currency, NaN where the broker does not say
     excess_liquidity_before, ..._after         equity with loan value less maintenance margin
     commission, commission_currency            of the order
-    message                                    what the broker says besides
+    message                                    any other text of the broker
     previewed_at                               when
     =========================================  =================================================================
 
@@ -90,7 +90,7 @@ async def preview_orders_async(
     Raises
     ------
     InputError
-        The orders cannot be used, or a name is of none of them.
+        The orders cannot be used, or a name is not one of them.
     ConnectionLostError
         The connection to the broker is gone.
 

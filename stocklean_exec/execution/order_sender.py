@@ -2,7 +2,7 @@
 
 The queue holds what is still to be sent, in the sequence of sending. A group of it is sent at a time, with
 one commit of its ``sending`` events; the gate (:mod:`~stocklean_exec.execution.send_gate`) is opened for each
-order by itself.
+order separately.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class OrderSender:
         )
 
     async def withdraw(self) -> None:
-        """Withdraw the buys for which no cash came."""
+        """Withdraw the buys for which no cash arrived."""
         withdrawn, self.queue = self.queue, []
         await self._record.put(self._funding.withdrawals(withdrawn, clock.now()))
         self._record.update_states()
@@ -159,7 +159,7 @@ class OrderSender:
         """Give later order ids to orders that others overtook, while they waited or in the group itself.
 
         TWS takes order ids in ascending sequence only. An attempt with an id that was overtaken would be on record
-        without having been made, and after a crash nobody could tell.
+        without having been made, and after a crash this could not be known.
         """
         ids = self._order_ids(group)
         if any(after <= before for before, after in pairwise([self._last_id, *ids]) if after):

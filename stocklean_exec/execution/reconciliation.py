@@ -147,7 +147,7 @@ def _foreign_executions(broker: Broker, blotter: Blotter) -> pd.DataFrame:
     found = found[found["exec_id"].notna()].drop_duplicates("exec_id", keep="last")
     known = blotter.own([ref for ref in found["order_ref"].tolist() if isinstance(ref, str)])
     recorded = set(blotter.fills()["exec_id"])
-    # Under the tag of a basket file a person may have traded something else: that is no fill of the order.
+    # Under the tag of a basket file a person may have traded something else: that is not a fill of the order.
     other = found["order_ref"].isin(blotter.exported()) & ~found["exec_id"].isin(recorded)
     return found.loc[~found["order_ref"].isin(known) | other, _FOREIGN_COLUMNS]
 

@@ -1,4 +1,4 @@
-"""How long to go on reconnecting: as long as something comes of it. Pure, but for the pause itself."""
+"""How long to keep reconnecting: as long as the run makes progress. Pure, except for the pause itself."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Reconnections:
 
     Parameters
     ----------
-    patience : seconds to go on without progress
+    patience : seconds to continue without progress
 
     Attributes
     ----------
-    number : reconnections that nothing came of
+    number : reconnections without progress
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Reconnections:
     def next_pause(self, progress: Hashable, now: float) -> tuple[float, float] | None:
         """Seconds to wait before the next reconnection, and seconds left for it; None when the time is up.
 
-        ``progress`` is what the run has come to, whatever describes it; ``now`` seconds of a monotonic clock.
+        ``progress`` is any value that changes when the run makes progress; ``now`` seconds of a monotonic clock.
         """
         if progress != self._progress:
             self._progress, self._since, self.number = progress, now, 0

@@ -131,7 +131,7 @@ class Runner:
         """Count the fills of an order so far, and what an order that has ended leaves unfilled."""
         self._funding.count(name, state)
         if self._sender.exposure is not None and state.has_ended:
-            self._sender.exposure.settle(name, state.filled)
+            self._sender.exposure.release(name, state.filled)
 
     async def work(self) -> None:
         """Recover the run, send what may be sent, follow all orders to their end, and close the run."""
@@ -212,7 +212,7 @@ class Runner:
                 await self._record_event("link_restored", f"reconciled; {len(self._sender.queue)} orders to send")
 
     async def _restore_connection(self, lost: ConnectionLostError | None = None) -> None:
-        """Wait for the connection to come back; longer each time as long as nothing comes of it."""
+        """Wait for the connection to come back; longer each time while there is no progress."""
         self._show(f"connection lost, trying for {self._terms.patience:g} s")
         patience = await self._pause_after_loss(lost)
         try:
@@ -226,7 +226,7 @@ class Runner:
         progress = (self._sender.sent, len(self._record.open), self._record.last_execution_at)
         tried = self._reconnections.next_pause(progress, self._loop.time())
         if tried is None:
-            text = f"nothing came of {self._reconnections.number} reconnections in {self._terms.patience:g} s"
+            text = f"{self._reconnections.number} reconnections in {self._terms.patience:g} s without progress"
             raise BrokerError(f"{lost}; {text}. {self._how_to_continue()}") from lost
         pause, left = tried
         if pause:

@@ -49,7 +49,7 @@ class Settlement(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What to say beside the day; empty where it is known."""
+        """Note to show beside the day; empty where it is known."""
         return "" if self.is_known else f" (holidays of that market are not known here: {_SPARE} days are added)"
 
 

@@ -64,12 +64,12 @@ def test_what_the_run_has_sent_counts_until_it_ends_unfilled():
     first, second = ticket("BUY", 60), ticket("BUY", 41, number=2)
     found.count(first)
     assert code(found, second) == "max_gross"  # 600 + 410
-    found.settle(first.client_order_id, 59.0)
+    found.release(first.client_order_id, 59.0)
     assert code(found, second) is None  # 590 + 410
     sold = exposure(shares={"A": 100.0})
     sold.count(ticket("SELL", 50))
     assert code(sold, ticket("BUY", 25, "B")) is None  # 500 + 500
-    sold.settle("r-A-SELL-1", 0.0)  # rejected
+    sold.release("r-A-SELL-1", 0.0)  # rejected
     assert code(sold, ticket("BUY", 1, "B")) == "max_gross"
 
 
@@ -78,7 +78,7 @@ def test_an_order_that_was_partly_filled_when_the_holdings_were_read_counts_once
     found.count(ticket("BUY", 60), filled=40.0)
     assert code(found, ticket("BUY", 20, "B")) is None  # 600 + 400
     assert code(found, ticket("BUY", 21, "B")) == "max_gross"
-    found.settle("r-A-BUY-1", 50.0)
+    found.release("r-A-BUY-1", 50.0)
     assert code(found, ticket("BUY", 25, "B")) is None  # 500 + 500
     assert code(found, ticket("BUY", 26, "B")) == "max_gross"
 
