@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["IBKR_US_FIXED", "FixedRateSchedule", "Tariff", "tariff_commission", "tariff_levies"]
 
 NO_MAXIMUM_RATE = 1e9
-"""Maximum rate of a tariff without one. Finite, because infinity times a value of 0 is no number."""
+"""Maximum rate of a tariff without one. Finite, because infinity times a value of 0 is not a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class FixedRateSchedule:
     maximum_rate: float
 
     def order(self, quantity: float, price: float) -> float:
-        """Commission of one whole order of ``quantity`` shares at an average ``price``."""
+        """Commission of one complete order of ``quantity`` shares at an average ``price``."""
         return self.on_total(quantity, quantity * price)
 
     def on_total(self, quantity: float, value: float) -> float:

@@ -38,7 +38,7 @@ NUMBERS = (
     "order_levy",
     "order_levy_above",
 )
-"""Number columns of a table of tariffs; an empty cell is no charge, no cap or no maximum."""
+"""Number columns of a table of tariffs; an empty cell means no charge, no cap or no maximum."""
 
 _CAUTIOUS_RATE = 0.01
 """Fraction of value for a currency without a tariff, where no tariff has a rate of value: a stated choice, the

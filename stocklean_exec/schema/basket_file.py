@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["basket_text"]
 
 _TYPES = ("MKT", "LMT", "MOC", "LOC", "REL", "STP", "STP LMT", "TRAIL")
-"""Order types that are written. Of a ``MIDPRICE`` no page says how a basket names it."""
+"""Order types that are written. No page says how a basket names a ``MIDPRICE``."""
 
 _TIFS = frozenset({"DAY", "GTC", "GTD", "IOC", "FOK", "OPG"})
 _PRICES = {"limit_price": "limit", "aux_price": "auxiliary price"}
@@ -126,7 +126,7 @@ def _unwritable_terms(row: dict[Any, Any], now: datetime | None, *, by_symbol: b
 
 
 def _unfit_terms(row: dict[Any, Any], kind: str, tif: str, now: datetime | None) -> Iterator[tuple[str, str]]:
-    """Terms that do not go together, by the rules for every order; here an offset must have become a limit."""
+    """Terms that contradict each other, by the rules for every order; here an offset must have become a limit."""
     limit, terms = float(row.get("limit_price", math.nan)), terms_of(row)
     problem = limit_problem(kind, limit)
     if problem is not None:
@@ -141,7 +141,7 @@ def _unfit_terms(row: dict[Any, Any], kind: str, tif: str, now: datetime | None)
 def _unwritable_numbers(row: dict[Any, Any]) -> Iterator[tuple[str, str]]:
     quantity, currency = float(row.get("quantity", math.nan)), _text(row.get("currency"))
     if not quantity.is_integer():
-        yield "fractional_not_allowed", f"{quantity:.10g} is no whole number of shares"
+        yield "fractional_not_allowed", f"{quantity:.10g} is not a whole number of shares"
     for name, word in _PRICES.items():  # an offset of 0 is one in every unit
         if currency in SUBUNIT_CURRENCIES and _is_given(row.get(name)) and row[name] != 0:
             text = f"TWS may take the {word} {row[name]:.10g} {currency} in a hundredth of it"

@@ -1,6 +1,6 @@
 """Times of a basket file, as TWS's BasketTrader writes and takes them: ``YYYYMMDD hh:mm:ss`` and a time zone.
 
-Without a zone TWS takes the one from which an order comes, which a file does not tell. So a zone is always
+Without a zone TWS takes the one from which an order comes, which a file does not state. So a zone is always
 written, and one is needed to read a time. Pure.
 
 The format is that of ibkrguides.com/traderworkstation/basket-fields.htm (2026-11).
@@ -71,7 +71,7 @@ def read_basket_time(text: str, name: str) -> pd.Timestamp | Problem:
     try:
         local = datetime.strptime(clock, "%Y%m%d %H:%M:%S").replace(tzinfo=_zone_of(zone))
     except ValueError:
-        return _problem("time_dtype", name, text, "is no time of the calendar; correct it")
+        return _problem("time_dtype", name, text, "is not a valid date and time; correct it")
     except (OSError, ZoneInfoNotFoundError):
         fix = (
             f"has a time zone {zone} that is in no table of zones; write it in UTC, or name one such as US/Eastern"
@@ -88,12 +88,12 @@ def _zone_of(name: str) -> ZoneInfo:
 
 
 def _in_utc(local: datetime, name: str, text: str) -> pd.Timestamp | Problem:
-    """The one moment of a local time; PEP 495 has how ``fold`` tells of clocks that are changed."""
+    """The one moment of a local time; PEP 495 says how ``fold`` marks clock changes."""
     first, second = (local.replace(fold=fold).utcoffset() for fold in (0, 1))
     if first is not None and second is not None and first > second:
         return _problem("time_ambiguous", name, text, "is two times, as clocks go back over it; write it in UTC")
     if first != second:
-        return _problem("time_dtype", name, text, "is no time, as clocks go forward over it; write it in UTC")
+        return _problem("time_dtype", name, text, "does not exist, as clocks go forward over it; write it in UTC")
     stamp = as_utc(local, name)
     return stamp if isinstance(stamp, pd.Timestamp) else _problem("time_dtype", name, text, "is too far away")
 

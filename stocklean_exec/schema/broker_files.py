@@ -30,7 +30,7 @@ __all__ = ["BASKET_COLUMNS", "BASKET_TAG", "SUBUNIT_CURRENCIES", "read_basket", 
 
 _INSTRUMENT = "Financial Instrument"
 _COLUMNS = {"Position": "quantity", "Avg Price": "avg_cost", "Currency": "currency", "Account": "account"}
-"""Columns of the export and ours; others are left out."""
+"""Columns of the export and ours; others are ignored."""
 
 BASKET_COLUMNS = {
     "Action": "side",
@@ -57,7 +57,7 @@ BASKET_TAG = "BasketTag"
 
 SUBUNIT_CURRENCIES = frozenset({"GBP", "ILS", "ZAR"})
 """Currencies of shares that TWS prices in a hundredth (pence, agorot, cents), but not all of them: only the
-contract at TWS tells which."""
+contract at TWS says which."""
 
 _DERIVATIVE = re.compile(r"\S+ (.* .*|.*\d.*)")
 """ACME 15AUG25 230 C, ES Dec'26: more than a symbol and a share class, or with a number."""
@@ -76,13 +76,13 @@ def read_portfolio_export(path: str | os.PathLike[str], *, skiprows: int = 0) ->
 
     Returns
     -------
-    DataFrame, as of :func:`~stocklean_exec.read_positions`; rows with a position of 0 are left out
+    DataFrame, as of :func:`~stocklean_exec.read_positions`; rows with a position of 0 are excluded
 
     Raises
     ------
     InputError
-        It is not such a file, a number cannot be read, or a row is no stock: options, futures and bonds are named
-        by more than a symbol, and are not traded here. Every such row is listed.
+        It is not such a file, a number cannot be read, or a row is not a stock: options, futures and bonds are
+        named by more than a symbol, and are not traded here. Every such row is listed.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def read_portfolio_export(path: str | os.PathLike[str], *, skiprows: int = 0) ->
     missing = [name for name in (_INSTRUMENT, "Position") if name not in cells.columns]
     if missing:
         text = (
-            f"{file.name} is no portfolio export of TWS: column {missing[0]!r} is missing; there are "
+            f"{file.name} is not a portfolio export of TWS: column {missing[0]!r} is missing; there are "
             f"{', '.join(map(str, cells.columns[:10]))}"
         )
         raise InputError(POSITIONS.name, [Problem("missing_column", text, column=missing[0])])
@@ -214,9 +214,7 @@ def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:
     heads = [number for number, cells in enumerate(lines) if "Symbol" in cells and "Action" in cells]
     if not lines or not heads or heads[0] != 0:
         first = ", ".join(lines[0][:10]) if lines else "nothing"
-        text = (
-            f"{file.name} is no basket file of TWS: its first row is no header with Action and Symbol, but {first}"
-        )
+        text = f"{file.name} is not a basket file of TWS: its first row is not a header with Action and Symbol, but {first}"
         raise InputError(ORDERS.name, [Problem("missing_column", text)])
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []

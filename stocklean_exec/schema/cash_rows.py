@@ -26,7 +26,7 @@ are large US stocks (Allstate, ConocoPhillips, Penumbra), and currencies that no
 
 TICKERS_TOO = frozenset({"CNH", "INR", "NOK", "SAR"})
 """Currencies whose code is also the ticker of a US stock: CNH Industrial, Infinity Natural
-Resources, Nokia, Saratoga. The bare code is the stock, with a warning; ``CASH_NOK`` and the like are cash."""
+Resources, Nokia, Saratoga. The bare code is the stock, with a warning; ``CASH_NOK`` and similar are cash."""
 
 _CASH = ("CASH", "$CASH", "CASH$", "CASH&OTHER", "CASH & OTHER", "US DOLLAR", "US DOLLARS")
 _SEPARATORS = ("", " ", "_", "-", ".", "/", ":")

@@ -188,7 +188,7 @@ def _refuse_preamble(file: Path, table: Table, numbered: list[tuple[int, list[st
         raise InputError(table.name, [Problem("csv_preamble", text)])
     if len(other) > _FEW_LINES or len(other) == len(numbered) - 1:
         text = (
-            f"{file.name} is no table with a header: line {numbered[0][0]} has {width} cells, and {len(other)} "
+            f"{file.name} is not a table with a header: line {numbered[0][0]} has {width} cells, and {len(other)} "
             f"other lines have more or fewer, such as line {other[0]}. Remove what is above the header, or give "
             "skiprows=, the number of lines above it"
         )

@@ -50,9 +50,10 @@ HELD_BACK = "held_back"
 """Key in a plan's ``attrs`` for what it left out, as JSON; kept wherever its warnings are."""
 
 RUN_ID = "run_id"
-"""Key in the ``attrs`` of a plan that was made without rows: its run id, which stands nowhere else.
+"""Key in the ``attrs`` of a plan that was made without rows: its run id, which is nowhere else.
 
-A plan with rows does not have it: one that a caller has filtered to nothing is no plan with nothing to trade."""
+A plan with rows does not have it: one that a caller has filtered to nothing is not a plan with nothing to
+trade."""
 
 _KEPT = (HELD_BACK, RUN_ID, "strategy_crosses")
 
@@ -69,8 +70,8 @@ _SYMBOL = r"[A-Z0-9][A-Z0-9 .\-/]{0,31}"
 _ONE_SYMBOL = re.compile(_SYMBOL)
 _ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-/]([A-EG-KM-Z])")
-"""A US share class as files write it. L and F are no class here: ``VOD.L`` is a listing in London, ``SAP.F`` one
-in Frankfurt, as Yahoo and others write them."""
+"""A US share class as files write it. L and F are not classes here: ``VOD.L`` is a listing in London, ``SAP.F``
+one in Frankfurt, as Yahoo and others write them."""
 _MAX_SYMBOL = 32  # a stated choice, as in _SYMBOL; the longest stock symbols of Interactive Brokers have about ten
 _WARNINGS = "input_warnings"
 _CHANGES = ("cash_row", "currency_or_stock", "decimal_converted", "side_mapped", "symbol_mapped", "tiny_weight")

@@ -18,7 +18,7 @@ __all__ = ["CONTRACT_PROBLEMS", "MissingQuote", "missing_quotes", "with_missing_
 _MISSING = "missing_quotes"
 
 CONTRACT_PROBLEMS = frozenset({"ambiguous_instrument", "contract_mismatch"})
-"""Reasons that are no matter of prices: it is not clear what would be traded."""
+"""Reasons other than a missing price: it is not clear what would be traded."""
 
 
 class MissingQuote(NamedTuple):
@@ -29,7 +29,7 @@ class MissingQuote(NamedTuple):
 
 
 def missing_quotes(quotes: object) -> dict[str, MissingQuote]:
-    """Why symbols have no row in a quotes table, by symbol; empty where no broker has said it.
+    """Why symbols have no row in a quotes table, by symbol; empty where no broker has reported it.
 
     Examples
     --------

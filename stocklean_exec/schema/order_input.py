@@ -322,7 +322,7 @@ def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
 
 
 def _read_steps_of_market(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
-    """Give orders with a limit the price step that the quotes tell for it, where they have none of their own."""
+    """Give orders with a limit the price step that the quotes have for it, where they have none of their own."""
     if PRICE_STEPS not in quotes.columns or frame["limit_price"].isna().all():
         return
     reported = dict(zip(quotes["symbol"].tolist(), quotes[PRICE_STEPS].tolist(), strict=True))

@@ -1,8 +1,8 @@
-"""Terms of an order held against each other: type, prices, time in force, times, and the algorithm that works it.
+"""Terms of an order, checked against each other: type, prices, time in force, times, and its algorithm.
 
 A problem of one order is a stable code and a text that says what to change; the order is then ``REJECTED``. A
 column that is a term of TWS's orders, or nearly the name of one, and is not read here is an error of the whole
-table: a trailing percentage that is carried along unread would be an order that nobody wanted.
+table: a trailing percentage that is kept but not read would be another order than was meant.
 
 Combinations of type and time in force are those that are documented or were seen to be accepted; others are
 refused. Prices are per share in the order's currency, times in UTC. Pure.
@@ -197,7 +197,7 @@ _UNREAD = """
 """Fields of TWS's orders that change how one works, and are not read. Fields that name an order (``orderRef``,
 ``permId``), and words that tables have for other reasons (``delta``, ``volatility``), are not among them."""
 
-_LONG_NAME = 7  # characters, from which on names are compared; a stated choice: `limits` is no term
+_LONG_NAME = 7  # characters, from which on names are compared; a stated choice: `limits` is not a term
 _ALIKE = 0.88  # similarity of names; a stated choice: `good_tll` is taken for `good_till`, `max_price` for nothing
 
 
@@ -292,7 +292,7 @@ def _read_outside_rth(validator: FrameValidator) -> None:
 
 
 def _params_text(value: object) -> str | None:
-    """Parameters as JSON with sorted names, whatever they were given as; what is no mapping stays as it is."""
+    """Parameters as JSON with sorted names, whatever they were given as; what is not a mapping stays as it is."""
     if isinstance(value, str):
         try:
             value = json.loads(value) if value.strip() else None
@@ -326,7 +326,7 @@ def _refuse_unread(validator: FrameValidator) -> None:
 
 @lru_cache(maxsize=1_000)  # a choice: the column names of many tables; comparing one with all terms takes a while
 def _unread_text(name: str) -> str:
-    """Why a column may not be carried along unread; empty where it may."""
+    """Why a column may not be kept unread; empty where it may."""
     bare = re.sub(r"[^a-z0-9]", "", name.lower())
     near = [] if bare in _PUBLISHED else difflib.get_close_matches(bare, _LONG, 1, _ALIKE)
     if bare not in _PUBLISHED and not near:
@@ -412,7 +412,7 @@ def _aux_problems(order_type: str, price: float) -> Iterator[tuple[str, str]]:
     elif math.isnan(price):
         yield "aux_price_missing", f"a {order_type} order needs an aux_price: its {what}"
     elif not (is_usable(np.array([price]))[0] or (order_type == "REL" and price == 0)):
-        yield "aux_price_invalid", f"aux_price {price:g} is no {what} of a {order_type} order"
+        yield "aux_price_invalid", f"aux_price {price:g} is not a valid {what} of a {order_type} order"
 
 
 def _offset_problems(order_type: str, limit: float, side: str, terms: OrderTerms) -> Iterator[tuple[str, str]]:

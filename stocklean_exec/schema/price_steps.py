@@ -1,4 +1,4 @@
-"""Price steps of a contract by price level: the smallest steps of order prices, as a broker tells them.
+"""Price steps of a contract by price level: the smallest steps of order prices, as a broker reports them.
 
 Written as text in the column ``price_steps`` of quotes: ``0:0.0001;1:0.01`` is a hundredth of a cent from 0 on,
 and a cent from one unit of the currency on. Interactive Brokers calls them market rules. Pure.
@@ -33,7 +33,7 @@ def read_steps(text: str) -> tuple[tuple[float, float], ...]:
     Raises
     ------
     ValueError
-        The text is of another form.
+        The text has another form.
 
     Examples
     --------

@@ -158,7 +158,9 @@ _SEC_TYPE = _text("sec_type", "`STK` (shares and ETFs)")
 _EXCHANGE = _text("exchange", "`SMART` unless given")
 _ACCOUNT = _text("account", "the account that trades")
 _CON_ID = Column("con_id", "Int64", "Interactive Brokers' contract number")
-_PRIMARY = _text("primary_exchange", "exchange of listing, such as `LSE`; tells two listings of one symbol apart")
+_PRIMARY = _text(
+    "primary_exchange", "exchange of listing, such as `LSE`; distinguishes two listings of one symbol"
+)
 _TERMS = (
     _number(
         "limit_offset_bps",
@@ -289,7 +291,7 @@ ORDER_EVENTS = Table(
         Column("perm_id", "Int64", "the broker's permanent number"),
         Column("client_id", "Int64", "API client that placed it"),
         _number("filled", "shares", "filled so far, as reported"),
-        _number("remaining", "shares", "left, as reported"),
+        _number("remaining", "shares", "not filled yet, as reported"),
         _text("code", "reason code of ours, or the broker's message number"),
         _text("message", "text for the user"),
     ),

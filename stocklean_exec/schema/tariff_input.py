@@ -61,7 +61,7 @@ def tariffs() -> pd.DataFrame:
     source, note                            where the rates come from, and what is not certain
     ======================================  =====================================================================
 
-    An empty number is no charge, no cap or no maximum.
+    An empty number means no charge, no cap or no maximum.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def use_tariffs(source: object) -> None:
     Parameters
     ----------
     source : a DataFrame as :func:`tariffs` gives it, or a CSV file of it; None for the shipped table. Columns of
-        numbers may be left out. Each currency has one market without ``exchanges`` and ``primary_exchanges``
+        numbers may be omitted. Each currency has one market without ``exchanges`` and ``primary_exchanges``
 
     Raises
     ------
@@ -89,7 +89,7 @@ def use_tariffs(source: object) -> None:
 
     Examples
     --------
-    A tariff of one's own for one market, and back:
+    Your own tariff for one market, and back:
 
     >>> own = tariffs()
     >>> own.loc[own["market"] == "Tokyo", "minimum"] = 500.0
@@ -127,7 +127,7 @@ def _read(source: object) -> pd.DataFrame:
             return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             raise InputError("tariffs", [Problem("csv_format", f"{file.name}: {error}")]) from None
-    text = f"{shown(source)} is no DataFrame and no CSV file"
+    text = f"{shown(source)} is neither a DataFrame nor a CSV file"
     raise InputError("tariffs", [Problem("not_a_table", text)])
 
 
@@ -156,7 +156,7 @@ def _parse(frame: pd.DataFrame) -> table.TariffTable:
 def _require_columns(frame: pd.DataFrame) -> None:
     names = [str(name) for name in frame.columns]
     problems = [
-        Problem("unknown_column", f"{name!r} is no column of a table of tariffs", column=name)
+        Problem("unknown_column", f"{name!r} is not a column of a table of tariffs", column=name)
         for name in names
         if name not in _COLUMNS
     ]

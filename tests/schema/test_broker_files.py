@@ -40,7 +40,7 @@ def test_lines_above_the_header_are_skipped(tmp_path):
 
 
 def test_a_file_of_another_format_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no portfolio export of TWS: column 'Financial"):
+    with pytest.raises(InputError, match="is not a portfolio export of TWS: column 'Financial"):
         read_portfolio_export(export(tmp_path, "symbol,quantity\nSPY,1\n"))
 
 

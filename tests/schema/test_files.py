@@ -186,7 +186,9 @@ def test_a_statement_of_many_sections_is_one_problem(tmp_path):
     lines = ["Statement,Header,Field Name,Field Value", "Statement,Data,Title,x"]
     lines += ["Positions,Data,Order,Stocks,USD,AAPL,100"] * 200
     (tmp_path / "p.csv").write_text("\n".join(lines))
-    with pytest.raises(InputError, match="is no table with a header: line 1 has 4 cells, and 200 other") as caught:
+    with pytest.raises(
+        InputError, match="is not a table with a header: line 1 has 4 cells, and 200 other"
+    ) as caught:
         read_positions(tmp_path / "p.csv")
     assert len(caught.value.problems) == 1
 

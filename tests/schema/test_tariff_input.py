@@ -136,9 +136,9 @@ def test_one_exchange_is_of_one_market():
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        ({"market": "US"}, "is no DataFrame and no CSV file"),
+        ({"market": "US"}, "is neither a DataFrame nor a CSV file"),
         (pd.DataFrame(), "column 'market' is missing"),
-        (table_of(GOOD).assign(comission=1.0), "'comission' is no column"),
+        (table_of(GOOD).assign(comission=1.0), "'comission' is not a column"),
         (table_of(GOOD).iloc[:0], "there are 0 rows"),
     ],
 )
