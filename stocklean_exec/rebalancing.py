@@ -68,8 +68,8 @@ async def rebalance_async(
     run_id : id of the run; using it again sends nothing twice
     limits : for the checks
     approve : name of the user who approves every order that passes, True for the current user, or a function that
-        decides on the :class:`~stocklean_exec.OrderReview`; None approves nothing. With a name or True nobody is
-        asked: a day order that would wait for its market to open is blocked then (``market_closed``), unless
+        decides on the :class:`~stocklean_exec.OrderReview`; None approves nothing. With a name or True no person
+        is asked: a day order that would wait for its market to open is blocked then (``market_closed``), unless
         ``Limits(closed_market=)`` says otherwise
     dry_run : False sends the orders
     nav : by default the broker's
@@ -151,9 +151,9 @@ def prepare(
 
     A halted blotter blocks every order, unless the plan is for ``sending`` at once: then the submission detects
     the halt, records the run as ``blocked``, and can send it once the halt is cleared. A row that a check has
-    blocked cannot be sent later. In an ``unattended`` plan, whose warnings nobody sees, orders that would wait for
-    their market to open are blocked. With ``on_open_orders="cancel"``, ``cancelled`` is what :func:`cancel_first`
-    has done; without it, the plan is as it would be after the cancels.
+    blocked cannot be sent later. In an ``unattended`` plan, whose warnings no person sees, orders that would wait
+    for their market to open are blocked. With ``on_open_orders="cancel"``, ``cancelled`` is what
+    :func:`cancel_first` has done; without it, the plan is as it would be after the cancels.
     """
     wanted = read_targets(targets)
     state = broker.account_state(wanted, fx=plan_options.get("fx"))
@@ -222,7 +222,7 @@ def _descriptions(orders: pd.DataFrame) -> list[str]:
 def _after_cancels(
     open_orders: pd.DataFrame, cancelled: Cancelled | None
 ) -> tuple[pd.DataFrame, list[dict[str, object]]]:
-    """Return the working orders that a plan must reckon with after the cancels, and warnings about these."""
+    """Return the working orders that a plan must count after the cancels, and warnings about these."""
     if cancelled is None:  # nothing was cancelled: plan as if all our own had been
         own = is_own(open_orders)
         notes = [
@@ -242,7 +242,7 @@ def _after_cancels(
         warning_row("not_cancelled", f"{name} may still be working: {why}", table="open_orders")
         for name, why in cancelled.failed.items()
     ]
-    # What is still working is refused: an own order that has not ended is of unknown fate.
+    # What is still working is refused: an own order that has not ended has an unknown outcome.
     ours = pd.Series(is_own(open_orders), open_orders.index)
     status = (
         open_orders["status"] if "status" in open_orders.columns else pd.Series(None, open_orders.index, "str")

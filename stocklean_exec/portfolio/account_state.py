@@ -60,7 +60,7 @@ class AccountState:
     settled_cash : cash of settled trades, base currency; NaN where the broker does not report it
     available_funds : equity with loan value less initial margin, base currency; NaN where not reported
     taken_at : time at which each part was read, by the broker's clock
-    read_at : time at which it was read from a broker whose quotes grow old, by this computer's clock; else None
+    read_at : time at which it was read from a broker whose quotes age, by this computer's clock; else None
     market_time : time of the reading by the clock of the broker's market; None for a state made by hand
     never_closes : whether everything trades at that broker at any time
     """
@@ -101,7 +101,7 @@ class AccountState:
 
     @property
     def trading_hours(self) -> pd.DataFrame | None:
-        """Hours of the contracts of :attr:`quotes`, as the broker tells them; None for a state made by hand."""
+        """Hours of the contracts of :attr:`quotes`, as the broker reports them; None for a state made by hand."""
         return None if self._trading_hours is None else self._trading_hours.copy()
 
     @property
@@ -132,7 +132,7 @@ class AccountState:
         return None if self._strategies is None else {name: dict(own) for name, own in self._strategies.items()}
 
     def with_strategies(self, holdings: object) -> AccountState:
-        """Return the same state with what each strategy holds of its positions; the rest belongs to nobody.
+        """Return the same state with what each strategy holds of its positions; the rest is unassigned.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ def fx_frame(rates: Mapping[str, float], source: str, taken_at: datetime | None 
 def difference(state: AccountState) -> str:
     """Say how far NAV, cash and holdings at their quotes disagree; empty where they agree.
 
-    A holding without a price or an exchange rate makes the comparison impossible, which is no disagreement.
+    A holding without a price or an exchange rate makes the comparison impossible, which is not a disagreement.
 
     Examples
     --------

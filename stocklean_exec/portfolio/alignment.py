@@ -145,12 +145,12 @@ def parse_nav(nav: object) -> float:
 def parse_rates(fx: object, base_currency: str) -> dict[str, float]:
     """Read exchange rates: units of the base currency for one unit of each other currency.
 
-    A missing rate (None, NaN) is no rate.
+    A missing rate (None, NaN) is ignored.
 
     Raises
     ------
     InputError
-        ``fx`` is no mapping, or a rate is not a number above zero; or the base currency is given a rate other
+        ``fx`` is not a mapping, or a rate is not a number above zero; or the base currency is given a rate other
         than 1, which makes two base currencies.
 
     Examples

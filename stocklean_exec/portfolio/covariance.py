@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["FactorCovariance", "Risk", "align_covariance", "tracking_error"]
 
 _NEGATIVE = 1e-8
-"""An eigenvalue below minus this part of the largest one is no round-off. A stated choice: float64 resolves 1e-16,
-and estimates are written with eight digits or more."""
+"""An eigenvalue below minus this part of the largest one is not round-off. A stated choice: float64 resolves
+1e-16, and estimates are written with eight digits or more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,7 +103,7 @@ class FactorCovariance:
             try:
                 values = part.to_numpy(dtype="float64")
             except (TypeError, ValueError):
-                problems.append(Problem("covariance_invalid", f"{name} has values that are no numbers"))
+                problems.append(Problem("covariance_invalid", f"{name} has values that are not numbers"))
                 continue
             problems += [
                 Problem("covariance_invalid", f"{name} has a missing or infinite number", symbol=str(label))
@@ -229,7 +229,7 @@ def align_covariance(covariance: object, symbols: Sequence[str]) -> Risk:
         values = covariance.to_numpy(dtype="float64")
     except (TypeError, ValueError):
         raise InputError(
-            "covariance", [Problem("covariance_invalid", "it has values that are no numbers")]
+            "covariance", [Problem("covariance_invalid", "it has values that are not numbers")]
         ) from None
     matrix = values[np.ix_(rows, columns)]
     lost = ~np.isfinite(matrix).all(axis=1)

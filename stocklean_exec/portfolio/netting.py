@@ -1,8 +1,9 @@
 """Several strategies in one account: their targets in one table, and one set of orders from it. Pure.
 
-Each strategy is planned by itself, with its part of NAV and its own positions alone, so that it sells nothing of
-another strategy, and nothing of nobody. Then the orders of a symbol are netted: what one buys and another sells
-passes inside, and the rest is one order, whose column ``strategy_quantities`` says what each strategy trades.
+Each strategy is planned separately, with its part of NAV and its own positions alone, so that it sells neither
+shares of another strategy nor unassigned ones. Then the orders of a symbol are netted: what one buys and another
+sells crosses inside, and the rest is one order, whose column ``strategy_quantities`` says what each strategy
+trades.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ STRATEGIES = "strategies"
 _ROUNDING = 1e-9  # of sums of fractions
 _SIDES = ("BUY", "SELL")
 _CROSSED_TYPES = ("MKT", "LMT", "MOC", "LOC", "MIDPRICE", "REL")
-"""Types whose shares may pass between strategies: all that trade at the market, and not only beyond some price."""
+"""Types whose shares may cross between strategies: all that trade at the market, and not only beyond some
+price."""
 _HINT = (
     "give the state with what each strategy holds, state.with_strategies(blotter.strategy_positions(state)): "
     "else one strategy would sell the shares of another"
@@ -69,21 +71,21 @@ def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> p
     targets : targets of each strategy by its name, tables as :func:`~stocklean_exec.plan_orders` takes them; or
         one table with a column ``strategy``
     shares : each strategy's part of the account's NAV, together at most 1; the weights of its targets are
-        fractions of that part. Without it all weights are fractions of the account's NAV. Shares of nobody are
-        worth a part of NAV too: leave room for it
+        fractions of that part. Without it all weights are fractions of the account's NAV. Unassigned
+        shares are worth a part of NAV too: leave room for it
 
     Returns
     -------
     DataFrame, :data:`~stocklean_exec.schema.tables.TARGETS`, one row for each symbol: ``weight`` is the sum over
     the strategies, a fraction of the account's NAV, and ``strategies`` says what each wants (JSON). It is to be
-    planned with a state that knows who holds what; :func:`~stocklean_exec.rebalance` sees to that by itself::
+    planned with a state that knows who holds what; :func:`~stocklean_exec.rebalance` does so::
 
         own = blotter.strategy_positions(state)
         orders = sx.plan_orders(targets, state.with_strategies(own), run_id="run-1")
 
-    Each strategy is planned with its own positions alone; ``unlisted`` says what becomes of those that its own
+    Each strategy is planned with its own positions alone; ``unlisted`` says what to do with those that its own
     targets do not list. What one sells and another buys passes inside, at the mid and without commission, as soon
-    as the approved plan is recorded, and whatever becomes of the order for the rest; where the order has a limit,
+    as the approved plan is recorded, whether or not the order for the rest fills; where the order has a limit,
     at the decision price, which must be within the limits of both (``strategies_opposed``). A symbol whose order
     is not approved does not pass. A symbol with working orders is refused (``open_order_exists``), also where they
     would be netted otherwise: whose they are is not known until they end.
@@ -104,7 +106,7 @@ def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> p
     0    SPY     0.4
     1    TLT     0.3
 
-    A whole round: value buys 10 of the 40 that trend sells, and the other 30 are an order.
+    A complete round: value buys 10 of the 40 that trend sells, and the other 30 are an order.
 
     >>> import stocklean_exec as sx
     >>> quotes, held = {"SPY": 400.0, "TLT": 100.0}, {"SPY": 100}
@@ -232,7 +234,7 @@ def _refuse_disagreement(rows: dict[str, dict[str, dict[str, Any]]], frames: dic
                 text = f"strategies disagree about {column}: {text}"
                 problems.append(Problem("strategies_disagree", text, symbol=symbol, column=column))
     if len({account for frame in frames.values() for account in frame["account"].dropna()}) > 1:
-        text = "strategies are netted within one account, and these targets name several: plan each by itself"
+        text = "strategies are netted within one account, and these targets name several: plan each separately"
         problems.append(Problem("account_mismatch", text, column="account"))
     if problems:
         raise InputError("targets", problems)
@@ -259,7 +261,7 @@ def names_strategies(targets: object) -> bool:
 
 
 def plan_strategies(plan: Callable[..., pd.DataFrame], options: Mapping[str, Any]) -> pd.DataFrame:
-    """Plan each strategy by itself, and net the orders.
+    """Plan each strategy separately, and net the orders.
 
     Parameters
     ----------

@@ -388,7 +388,7 @@ def _tariff_notes(book: AlignedBook, fees: OrderFees, trade: NDArray[np.float64]
 def _cost_of(book: AlignedBook, terms: _Terms, fees: OrderFees, committed: float) -> Cost:
     """Costs of signed trades in base currency, as the checks count them: fees, spread and limits.
 
-    ``committed`` is what working orders cost besides.
+    ``committed`` is what working orders cost in addition.
     """
 
     def cost(trade: NDArray[np.float64]) -> float:
@@ -571,7 +571,7 @@ def _limit_refusals(kind: str, limit: float, tick: float, *, buy: bool) -> Itera
         yield "tick_unknown", f"tick size {tick:g} is not above 0"
     price = round_to_tick([limit], [tick], [buy])
     if not is_usable(price)[0]:
-        yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is no price"
+        yield "limit_missing", f"limit {limit:g} on its tick of {tick:g} is {price[0]:g}, which is not a price"
 
 
 def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, Rejections]:

@@ -194,7 +194,7 @@ def _open_trades(
         desired = desired + longs * slack / math.fsum(longs) / value
     exact_up_to = EXACT_UP_TO if (lot >= 1).all() else 0
     units = round_units(desired / lot, value * lot, slack=max(slack, 0.0), exact_up_to=exact_up_to).units
-    # The rounding may sell more of a name than desired to fund another; no holding may turn into a short.
+    # The rounding may sell more of a name than desired to fund another; no holding may become a short.
     least = -np.floor(held / lot + _DUST)
     units = np.where((book.weight[names] >= 0) | (not allow_short), np.maximum(units, least), units)
     return _within_budget(np.round(units * lot, 8), lot, value, held, budget)

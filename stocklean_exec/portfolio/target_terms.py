@@ -1,4 +1,4 @@
-"""Terms of orders that targets carry: how a symbol trades, beyond its type, limit and time in force. Pure.
+"""Terms of orders that targets may have: how a symbol trades, beyond its type, limit and time in force. Pure.
 
 A limit that is given as an offset becomes a price here, from the quote that the plan is made with; the offset, its
 reference and the price that it was counted from stay with the order, so that the limit can be computed again.
@@ -104,7 +104,7 @@ class TargetTerms:
         return np.where(self.has_offset, made, own)
 
     def problem_terms(self, index: int, own_limit: float) -> OrderTerms:
-        """Terms of one symbol to be held against each other.
+        """Terms of one symbol, to be checked against each other.
 
         An offset counts as resolved, unless there is a limit of its own beside it.
         """

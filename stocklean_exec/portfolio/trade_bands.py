@@ -13,8 +13,8 @@ names that are not traded at all, whose quantity then stays as it is. What they 
    those within the cap on turnover (``turnover_cap``) and within the cash there is (``not_affordable``): what is
    not sold cannot pay for what is bought.
 
-A holding whose target is 0 is sold in full or not at all, but for the cap. A relative band never keeps it, for
-a part of 0 is 0; an absolute band does, if it covers the whole holding, and so does the minimum.
+A holding whose target is 0 is sold in full or not at all, except under a cap. A relative band never keeps it,
+since a part of 0 is 0; an absolute band does, if it covers the whole holding, and so does the minimum.
 """
 
 from __future__ import annotations
@@ -356,7 +356,7 @@ def _within_cap(
     """Take lots off the orders until the plan is within the cap on turnover.
 
     Buys come first, so that the plan stays affordable, and of these the ones that the rounding made larger than
-    they were chosen. An order that would fall below the minimum goes as a whole.
+    they were chosen. An order that would fall below the minimum is dropped.
     """
     cap = math.inf if rules.max_turnover is None else rules.max_turnover * nav * _EDGE
     money = np.where(open_, np.abs(np.nan_to_num(trade * value)), 0.0)

@@ -18,10 +18,10 @@ optimum: the search ends when that bound is small, whatever found the trades.
 Two methods take turns. The primal-dual active set method (M. Hintermueller, K. Ito and K. Kunisch, "The
 primal-dual active set strategy as a semismooth Newton method", SIAM Journal on Optimization 13, 2003) guesses
 which names are traded in part, solves for these exactly, and corrects the guess; a few rounds are usual. It may
-fail to settle. Then FISTA (A. Beck and M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for linear
-inverse problems", SIAM Journal on Imaging Sciences 2, 2009, with the restarts of B. O'Donoghue and E. Candes,
-"Adaptive restart for accelerated gradient schemes", Foundations of Computational Mathematics 15, 2015), which
-converges from anywhere, gives it a better guess.
+fail to converge. Then FISTA (A. Beck and M. Teboulle, "A fast iterative shrinkage-thresholding algorithm for
+linear inverse problems", SIAM Journal on Imaging Sciences 2, 2009, with the restarts of B. O'Donoghue and E.
+Candes, "Adaptive restart for accelerated gradient schemes", Foundations of Computational Mathematics 15, 2015),
+which converges from anywhere, gives it a better guess.
 
 Pure; arrays in and arrays out. Trades, cash and turnover are signed fractions of NAV, or any other unit of money.
 """
@@ -44,7 +44,7 @@ __all__ = ["LimitedTrades", "limited_trades"]
 
 _GAP = 1e-6  # of the squared tracking error without trades: of 20 bp, at most a hundredth of a bp (a choice)
 _ROUNDS = 8  # of both methods; the first one nearly always is the last (a choice)
-_GUESSES = 20  # corrections of the active set in one round; where it settles it needs up to ten (a choice)
+_GUESSES = 20  # corrections of the active set in one round; where it converges it needs up to ten (a choice)
 _STEPS = 50  # of FISTA in the first round, and twice as many in each further one (a choice)
 _ROOT_STEPS = 100  # bisection alone needs about 60 to halve an interval down to the resolution of a float
 _ROUND_OFF = 1e-12  # relative error of sums of floats
@@ -218,7 +218,7 @@ def _minimise(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Guess:
-    """Which names are traded in part (``free``) and wholly (``full``), and which constraints bind."""
+    """Which names are traded in part (``free``) and in full (``full``), and which constraints bind."""
 
     free: NDArray[np.bool_]
     full: NDArray[np.bool_]
@@ -233,7 +233,7 @@ class _Guess:
 def _active_set(
     wish: NDArray[np.float64], allowed: _Allowed, risk: Risk, start: NDArray[np.float64]
 ) -> _Point | None:
-    """Primal-dual active set method from the names that ``start`` trades in part; None if it does not settle."""
+    """Primal-dual active set method from the names that ``start`` trades in part; None if it does not converge."""
     most = allowed.most
     full = (start >= most) & (most > 0)
     guess = _Guess((start > 0) & ~full, full, math.isfinite(allowed.turnover), math.isfinite(allowed.cash))
@@ -319,7 +319,7 @@ def _gap(wish: NDArray[np.float64], allowed: _Allowed, risk: Risk, point: _Point
     """Proved bound on half of ``(x - d)' C (x - d)`` at ``point`` above its least value.
 
     A convex function lies above its tangent. So the least value is at least the least value of tangent plus levels
-    times constraints, in which every name stands alone.
+    times constraints, in which the names are independent.
     """
     sizes, side = point.sizes, allowed.side
     slope = side * risk.times(side * sizes - wish) + point.turnover_level + side * point.cash_level

@@ -112,7 +112,7 @@ def refused_symbols(
         cancels = on_open_orders == "cancel"
         orders = orders[~(is_own(orders) if cancels else is_plain(orders))]
         if foreign_orders != "reject":
-            # An own order that was to be cancelled and may still be working is nobody else's.
+            # An own order that was to be cancelled and may still be working is not another client's.
             orders = orders[_is_ours(orders) & cancels]
         advice = (
             "they are stops or other special orders, or not of this record, or may be working; wait for them to "

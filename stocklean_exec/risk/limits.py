@@ -44,7 +44,7 @@ class Limits:
     max_gross : fraction of NAV; maximum gross exposure, longs and shorts added up, after the orders. ``"auto"`` is
         the ``max_gross`` that the plan was made with; orders without a plan may reach 1, and any gross exposure
         where ``allow_short`` is set. With ``"auto"``, nothing is checked where NAV cannot be computed. Enforced
-        again before each order that raises it is sent, with working orders, at the prices of then
+        again before each order that raises it is sent, with working orders, at the prices at that time
     max_over_target : fraction by which an order may exceed what the target of its own row calls for; rows without
         a target are not checked
     max_adv_ratio : fraction of the average daily volume; a greater order is a warning. The volume, in shares, is a
@@ -64,7 +64,7 @@ class Limits:
     restricted : symbols that must not be traded
     confirmed_splits : symbols whose price or holding has changed by a split; a suspected split only warns there
     closed_market : what to do with a day order that would wait for its market to open, by the clock of the
-        broker's market: ``"warn"``, ``"block"`` or ``"ignore"``. None warns, and blocks where nobody is asked
+        broker's market: ``"warn"``, ``"block"`` or ``"ignore"``. None warns, and blocks where no person is asked
         (``approve=`` a name in :func:`~stocklean_exec.rebalance`, and ``--yes``). Orders for an auction,
         ``outside_rth`` and ``GTC`` are meant to wait; one for an auction that takes no more orders is blocked,
         unless this is ``"ignore"``. Frames by hand are checked if this, or the time of the check, is named
@@ -218,7 +218,7 @@ class Limits:
 
 
 def _severity(choice: str | None) -> float:
-    """How strict a choice of ``closed_market`` is: None warns, and blocks where nobody is asked."""
+    """How strict a choice of ``closed_market`` is: None warns, and blocks where no person is asked."""
     names = _CHOICES["closed_market"]
     return names.index("warn") + 0.5 if choice is None else names.index(choice)
 

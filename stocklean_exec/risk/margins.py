@@ -36,7 +36,7 @@ _NEEDED = (
 
 
 class MarginPreview(NamedTuple):
-    """What the broker said of one order: its terms then, the account after it (NaN: not said), or its refusal."""
+    """The broker's preview of one order: its terms, the account after it (NaN: not reported), or its refusal."""
 
     quantity: float
     limit_price: float | None
@@ -56,7 +56,7 @@ def read_previews(previews: object) -> dict[str, MarginPreview]:
     Raises
     ------
     InputError
-        It is no such table.
+        It is not such a table.
 
     Examples
     --------

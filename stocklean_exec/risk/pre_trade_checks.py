@@ -209,7 +209,7 @@ def _suspected_splits(
 ) -> dict[str, float]:
     """Holdings that differ by a split ratio from what the blotter has last recorded for the account.
 
-    Symbols with orders that have not ended on record are left out: their fills may not be recorded yet.
+    Symbols with orders that have not ended on record are excluded: their fills may not be recorded yet.
     """
     last_book = getattr(blotter, "last_book", None)
     if last_book is None or not held:
@@ -243,7 +243,7 @@ def _delayed_and_old(checked: pd.DataFrame, context: CheckContext) -> list[dict[
     if not found:
         return []
     text = (
-        f"only delayed quotes of {_listed(sorted(found))}, and TWS does not tell how old delayed data is: "
+        f"only delayed quotes of {_listed(sorted(found))}, and TWS does not report how old delayed data is: "
         "subscribe to live data of their markets, or set max_quote_age to None, which trades on quotes of unknown "
         "age"
     )
@@ -392,7 +392,7 @@ def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
 
 
 def _working(inputs: PlanInputs, market: pd.DataFrame, day: date | None) -> dict[str, Any]:
-    """What the working orders of a state will do: buys of anybody take cash, plain sells of our own bring it."""
+    """What the working orders of a state will do: anyone's buys take cash, plain sells of our own bring it."""
     orders = inputs.open_orders
     if orders is None or orders.empty:
         return {}

@@ -65,7 +65,7 @@ def quote_age(
     limits : with ``max_quote_age``
     state : the account state that the quotes are from; None for quotes given by hand
     now : the time of the check
-    elapsed_to : this computer's time, if ages are measured by the broker's clock, which moves on from the reading
+    elapsed_to : this computer's time, if ages are measured by the broker's clock, which advances from the reading
         of the quotes as this computer's does; None if ``now`` was named by the user, and is the broker's time
     """
     read_at = None if state is None else state.read_at

@@ -468,7 +468,7 @@ def _check_price(findings: Findings, arrays: OrderArrays, limits: Limits, contex
 
 def _check_collar(findings: Findings, arrays: OrderArrays, collar: float, confirmed: NDArray[np.bool_]) -> None:
     price = arrays.price
-    # The limit of a stop counts from its trigger: it is meant to be away from the market of now.
+    # The limit of a stop counts from its trigger: it is meant to be away from the current market.
     base = np.where(np.isnan(arrays.trigger), price, arrays.trigger)
     through = np.where(arrays.buy, arrays.limit / base - 1, 1 - arrays.limit / base)
     findings.block("limit_collar", through > collar + _DUST, collar, through)

@@ -70,7 +70,7 @@ def _volumes(frame: pd.DataFrame) -> NDArray[np.float64]:
     found = np.full(len(frame), math.nan)
     for name in _COLUMNS:
         if name in frame.columns:
-            # A caller's own column may hold anything; what is no number is no volume.
+            # A caller's own column may hold anything; what is not a number is ignored.
             values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype="float64", na_value=math.nan)
             found = np.where(np.isnan(found) & (values > 0) & np.isfinite(values), values, found)
     return found

@@ -2,9 +2,9 @@
 
 The rule is the quota method of Balinski and Young ("The Quota Method of Apportionment", American Mathematical
 Monthly 82, 1975): each next unit goes to the claimant with the largest ``weight / (units so far + 1)`` among those
-who would not exceed their proportional share rounded up. Nobody is ever a whole unit away from the proportional
-share, a larger total gives nobody less, and at the sum of the weights each has exactly its weight. Of these, the
-rule of largest remainders lacks the second: as fills grow, it takes shares back.
+who would not exceed their proportional share rounded up. No claimant is ever a whole unit away from the
+proportional share, a larger total gives no claimant less, and at the sum of the weights each has exactly its
+weight. Of these, the rule of largest remainders lacks the second: as fills grow, it takes shares back.
 
 The rule serves one unit after the other. Where the proportions take more than a million units to come round, each
 claimant is divided against all after it instead, rounded to the nearest unit. That takes nothing back either, and
@@ -49,7 +49,7 @@ def apportion(weights: Sequence[int], totals: Iterable[int]) -> dict[int, tuple[
     wanted = sorted(set(totals))
     if min([*weights, *wanted], default=0) < 0 or not any(weights):
         raise ValueError(f"weights {list(weights)} and totals {wanted} must not be negative, nor all weights 0")
-    # At each multiple of the smallest whole proportion everybody is exactly proportional, and it begins anew.
+    # At each multiple of the smallest whole proportion everybody is exactly proportional, and it starts again.
     reduced = [weight // math.gcd(*weights) for weight in weights]
     period = sum(reduced)
     divide = _served if period <= _MOST_SERVED else _halved
@@ -104,7 +104,7 @@ def split(weights: Sequence[int], amounts: Iterable[int], unit: int) -> dict[int
     """Divide amounts into whole units of ``unit``; the rest of an amount goes to whoever is next in turn.
 
     A negative amount is divided as its opposite. An amount grows and shrinks without a jump: the same amount is
-    always divided in the same way, and a larger one gives nobody less.
+    always divided in the same way, and a larger one gives no claimant less.
 
     Examples
     --------

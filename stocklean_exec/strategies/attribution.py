@@ -1,10 +1,9 @@
 """From recorded orders and fills to what each strategy traded and holds. Pure.
 
-Nothing of this is stored: fills are attributed by a rule that depends on the order's wishes and on what is filled
+None of this is stored: fills are attributed by a rule that depends on the order's wishes and on what is filled
 alone, so it gives the same result whenever it is asked, and a further fill never takes a share back. Where the
-broker corrects or cancels an execution, everything is attributed again from the fills as they are then. What is
-stored are facts: orders with the wishes of the strategies, shares that passed inside, and positions that a person
-assigned.
+broker corrects or cancels an execution, everything is attributed again from the fills as they are then. Stored
+are orders with what each strategy wanted, shares that crossed inside, and positions that a person assigned.
 """
 
 from __future__ import annotations
@@ -165,7 +164,7 @@ def _require(frame: pd.DataFrame, name: str) -> None:
 
 
 def divisions_of(orders: pd.DataFrame) -> dict[str, Division]:
-    """How each order is divided, by client order id; an order of no strategy is left out.
+    """How each order is divided, by client order id; an order of no strategy is excluded.
 
     Raises
     ------
@@ -187,7 +186,7 @@ def divisions_of(orders: pd.DataFrame) -> dict[str, Division]:
             continue
         found[str(name)] = division = Division(quantities)
         if not division.net * sign > 0:
-            text = f"{name}: the strategies' quantities add up to {division.net:g}, which is no {row['side']}"
+            text = f"{name}: the strategies' quantities add up to {division.net:g}, which is not a {row['side']}"
             problems.append(Problem("strategy_quantities", text, symbol=symbol))
     if problems:
         raise InputError("orders", problems)
@@ -208,7 +207,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def planned_crossings(orders: pd.DataFrame) -> pd.DataFrame:
     """What passes between strategies by an approved plan: :data:`CROSSINGS`.
 
-    A symbol with an order crosses with it, if the order is approved (or approval does not stand in the frame); one
+    A symbol with an order crosses with it, if the order is approved (or the frame has no approvals); one
     whose strategies cancel each other out, with the plan, if any order is. The price is the mid at arrival, else
     the decision price.
     """
@@ -366,7 +365,7 @@ def positions_by_strategy(
 ) -> pd.DataFrame:
     """Table of what each strategy holds: strategy, symbol, quantity; last what is ``unassigned``.
 
-    ``account`` is what the account holds; without it, nothing is said of what is unassigned.
+    ``account`` is what the account holds; without it, unassigned shares are not listed.
     """
     rows = [(strategy, symbol, shares) for symbol, own in held.items() for strategy, shares in own.items()]
     rows.sort()

@@ -43,7 +43,7 @@ CROSSES = "strategy_crosses"
 """Column, the same in every row of a plan, for what passes between strategies in symbols without an order."""
 
 UNASSIGNED = "unassigned"
-"""Stands in the place of a strategy for shares of nobody."""
+"""Name in place of a strategy for shares that belong to none."""
 
 _SCALE = 10**8  # parts of a share, and of a unit of money, in which everything is added up; as the blotter does
 _SHARE, _STEP = _SCALE, _SCALE // 10_000  # whole shares, else the broker's smallest fraction of one, 0.0001
@@ -84,7 +84,7 @@ def read_quantities(text: object) -> dict[str, float]:
     Raises
     ------
     ValueError
-        The text is none that :func:`write_quantities` writes.
+        The text is not one that :func:`write_quantities` writes.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def read_quantities(text: object) -> dict[str, float]:
 def beyond_strategies(text: object, quantity: float) -> str:
     """Say that an order is for more shares than its strategies want together; empty where it is not.
 
-    A sell of more would take shares of another strategy, or of nobody.
+    A sell of more would take shares of another strategy, or unassigned ones.
 
     Examples
     --------

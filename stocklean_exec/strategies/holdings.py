@@ -22,7 +22,7 @@ def parse_holdings(holdings: object, *, unassigned: bool = False) -> dict[str, d
     Parameters
     ----------
     holdings : ``{"value": {"SPY": 60}}``, or a DataFrame with ``strategy``, ``symbol`` and ``quantity``
-    unassigned : leave out rows of ``unassigned``, which are else an error
+    unassigned : ignore rows of ``unassigned``, which are otherwise an error
 
     Raises
     ------

@@ -80,7 +80,7 @@ def test_an_order_of_more_than_its_strategies_want_is_refused_and_one_of_less_is
 
 
 def test_an_order_of_the_other_side_than_its_strategies_want_is_refused():
-    with pytest.raises(InputError, match="which is no BUY"):
+    with pytest.raises(InputError, match="which is not a BUY"):
         check_strategies(approved_of(("SPY", "BUY", 60.0, '{"A": -100, "B": 40}', True)))
 
 

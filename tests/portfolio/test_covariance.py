@@ -106,7 +106,7 @@ def test_an_eigenvalue_just_below_zero_is_round_off_whatever_the_mean_variance()
 def test_numbers_and_labels_that_cannot_be_used_are_refused():
     assert problems(FRAME.replace(0.02, np.nan))[0] == [("B", "covariance_invalid"), ("C", "covariance_invalid")]
     assert "not symmetric" in problems(FRAME + np.triu(np.full((3, 3), 0.001)) - np.eye(3) * 0.001)[1]
-    assert "no numbers" in problems(FRAME.astype(object).replace(0.02, "x"))[1]
+    assert "not numbers" in problems(FRAME.astype(object).replace(0.02, "x"))[1]
     assert "twice" in problems(pd.concat([FRAME, FRAME.iloc[:1]]))[1]
     assert "neither a DataFrame" in problems(FRAME.to_numpy())[1]
 
@@ -125,7 +125,7 @@ def test_every_problem_of_a_covariance_by_factors_is_listed():
     assert "negative" in text
     assert "is list, not a DataFrame" in problems(lambda: factors(loadings=[1]))[1]
     assert (
-        "no numbers" in problems(lambda: factors(specific_variance=SPECIFIC.astype(object).replace(0.05, "x")))[1]
+        "not numbers" in problems(lambda: factors(specific_variance=SPECIFIC.astype(object).replace(0.05, "x")))[1]
     )
     assert "twice" in problems(lambda: factors(specific_variance=pd.Series([1.0, 1.0], ["A", "a"])))[1]
     assert "eigenvalue" in problems(lambda: factors(factor_covariance=FACTORS - 0.03))[1]
