@@ -214,7 +214,7 @@ def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:
     heads = [number for number, cells in enumerate(lines) if "Symbol" in cells and "Action" in cells]
     if not lines or not heads or heads[0] != 0:
         first = ", ".join(lines[0][:10]) if lines else "nothing"
-        text = f"{file.name} is not a basket file of TWS: its first row is not a header with Action and Symbol, but {first}"
+        text = f"{file.name} is not a basket file of TWS: its first row has no Action and Symbol, but {first}"
         raise InputError(ORDERS.name, [Problem("missing_column", text)])
     rows: list[dict[str, object]] = []
     problems: list[Problem] = []
