@@ -2,7 +2,7 @@
 
 Four modes:
 
-``virtual``  advances by a small step at each request, and jumps over every wait of an order or a fault. A whole
+``virtual``  advances by a small step at each request, and jumps over every wait of an order or a fault. A complete
              session runs in a moment, and every run is the same.
 ``manual``   like virtual, but waits end only when :meth:`Clock.advance` passes them.
 ``wall``     the computer's clock; the event loop has to call :meth:`Clock.run_due` when an event is due.

@@ -18,7 +18,7 @@ name                   price
 ``open``, ``close``    of the local day of arrival, from ``daily``
 ``previous_close``     of the last day before that in ``daily``, at most eleven days earlier
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
-``auto``               of each order what it was meant to get: ``close`` for ``MOC`` and ``LOC``, ``open`` for
+``auto``               of each order the price that it was meant to get: ``close`` for ``MOC`` and ``LOC``, ``open`` for
                        ``OPG``, else ``arrival``
 =====================  =====================================================================================
 
@@ -89,7 +89,7 @@ BENCHMARKS = {"arrival": "arrival_price", "decision": "decision_price", "limit":
 
 AUTO = "auto"
 """Benchmark by the type of each order. An order for an auction is measured against the price of that auction: it
-does nothing until then, and the mid at its arrival says nothing of what it could have got."""
+does nothing until then, and the mid at its arrival does not show what it could have got."""
 
 INTERVAL_BENCHMARKS = ("twap", "vwap", "vwap_ex_own", "pwp")
 """Benchmarks of the time from arrival to the last fill."""

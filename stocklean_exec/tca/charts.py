@@ -473,7 +473,7 @@ def chart_frontier(frontier: pd.DataFrame, *, currency: str = "", theme: Theme =
     """Cost of each rule against what it leaves undone: the tracking error, or without it the active share.
 
     A rule is on the frontier, and joined to it by a line, if no other one is cheaper and as close to the targets.
-    Rules that come to the same are one point, with all their names.
+    Rules with the same result are one point, with all their names.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ _HEADLINE = (
     ("total_bps", "shortfall, bp", "{:+.2f}"),
 )
 _ROWS = (
-    200  # of one table on the page (a choice): a run of 5,000 orders is a page of half a megabyte, and not of six
+    200  # of one table on the page (a choice): a run of 5,000 orders is a page of half a megabyte instead of six
 )
 _ACCOUNT = re.compile(r"\b(DU|DF|DI|U|F|I)(\d{2,})(\d{3})\b")
 

@@ -284,7 +284,7 @@ def shortfall_summary(
     sign: Sign = "cost",
     fx: object = None,
 ) -> pd.DataFrame:
-    """Shortfall of a run as a whole, or of the groups of any columns of ``orders``: sums over sums of notional.
+    """Shortfall of a run in total, or of the groups of any columns of ``orders``: sums over sums of notional.
 
     Orders whose total is unknown are counted in ``orders`` and excluded from the sums. The cost of measured orders
     without an arrival price is in ``unsplit_cost``, so that the five parts add up to the total.

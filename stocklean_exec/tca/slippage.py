@@ -98,7 +98,7 @@ def slippage(
     commission             currency, sum of those reported; NaN until one is
     commissions_due        fills whose commission has not been reported yet
     benchmark_age_seconds  age of the quote behind the benchmark; NaN if there is none or it is unknown
-    flags                  why a number is missing or odd: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
+    flags                  why a number is missing or doubtful: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
                            ``no_volume``, ``not_observed``, ``no_daily_price``, ``stale_daily_price``,
                            ``fill_before_order`` (the clocks of order and fill differ), ``overfilled``
@@ -172,7 +172,7 @@ def slippage_summary(
     sign: Sign = "cost",
     fx: object = None,
 ) -> pd.Series[float]:
-    """Slippage of a run as a whole: total cost over total benchmark notional, not a mean of the orders' bps.
+    """Slippage of a run in total: total cost over total benchmark notional, not a mean of the orders' bps.
 
     Orders without a fill or without a benchmark are counted but excluded from the sums.
 
@@ -252,7 +252,7 @@ def spread_metrics(
     - quoted spread ``a - b``; effective spread ``2 s (p - m)``; effective over quoted, a ratio
     - realized spread ``2 s (p - m(t + horizon))`` and price impact ``2 s (m(t + horizon) - m)``; the two add up
       to the effective spread. They are NaN if a fill that has a quote has none at the horizon (near the close,
-      say): over the other fills they would not add up, and ``unobserved_later`` counts such fills
+      for example): over the other fills they would not add up, and ``unobserved_later`` counts such fills
     - spread capture ``s (m - p) / ((a - b) / 2)``: +1 if filled at the near touch, -1 at the far touch
     - price improvement, positive is good: ``a - p`` for a buy, ``p - b`` for a sell, against the touch when the
       order arrived, in basis points of that touch

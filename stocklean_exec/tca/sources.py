@@ -358,7 +358,7 @@ def _fill_columns(types: dict[str, str], *, times: bool) -> set[str]:
 
 
 def _totals_query(files: str, columns: set[str]) -> str:
-    """Query for the totals of each order's fills; ``wrong`` where a quantity is no number."""
+    """Query for the totals of each order's fills; ``wrong`` where a quantity is not a number."""
     totals = ", ".join(f"{sql} AS {name}" for name, sql in sql_totals(columns).items())
     fills = f"SELECT client_order_id, {source_columns(columns)} FROM {files}"  # noqa: S608 - quoted
     return (

@@ -7,7 +7,7 @@ callback may come on any thread; its result is shown in the head of every view.
 
 Messages of a view: ``hello``; ``cancel`` (``client_order_id`` and the displayed ``status``); ``cancel_all``; and
 ``halt`` (``reason``). The last two need ``confirmed``, set by a second, deliberate click; they are never refused
-because of a change in between, as stopping is the safe direction. Each has ``view`` and ``number``, which the
+because of a change in between, as stopping is the safe side. Each has ``view`` and ``number``, which the
 answer repeats: ``snapshot``, ``done`` or ``refused``. An ``update`` goes to all views.
 """
 

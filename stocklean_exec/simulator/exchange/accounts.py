@@ -2,8 +2,8 @@
 
 Pure arithmetic. Quantities are signed shares (negative is short). Cash and positions are kept in the currency of
 each; totals are in the account's base currency, at exchange rates of base currency per unit. Nothing is converted
-by itself: buying shares in a currency that the account does not hold leaves a debt in it, as in a margin account
-of TWS.
+automatically: buying shares in a currency that the account does not hold leaves a debt in it, as in a margin
+account of TWS.
 
 The average cost of a position includes the commissions of the trades that opened it, and the profit of a closing
 trade is net of both its own commission and that share, as TWS reports it: the captured sale of a share at the

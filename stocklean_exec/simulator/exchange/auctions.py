@@ -3,7 +3,7 @@
 MOC, LOC and OPG orders wait for their auction. It prints at one price: the one that an event states, else that of
 the quotes (``opening_print``, ``closing_print``), else the last trade at that moment. Market orders trade first,
 then limits by how far they are from the print, then by time; a limit on the wrong side of the print does not
-trade. What an auction leaves over IB cancels (202).
+trade. What an auction leaves unfilled is cancelled by IB (202).
 
 The rest of the market takes whatever our orders need, unless an event says otherwise:
 

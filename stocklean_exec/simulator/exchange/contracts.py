@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 EXCHANGES = "SMART,AMEX,NYSE,CBOE,CHX,ARCA,NASDAQ,BATS,EDGEA,BYX,IEX,EDGX,PEARL,NYSENAT,LTSE,MEMX,ISLAND"
-"""Exchanges to which a stock order may be routed. The captured list is longer; executions carry ISLAND."""
+"""Exchanges to which a stock order may be routed. The captured list is longer; executions have ISLAND."""
 _MARKET_RULES = {26: ((0.0, 0.01),), 635: ((0.0, 0.0001), (1.0, 0.01))}
 """Price steps by rule id: (from this price on, step). 26 is the rule of US stocks in the captures."""
 # Contract ids in public captures of a gateway; any other is derived from the symbol.
@@ -134,7 +134,7 @@ class Contract:
 
 
 def price_steps(contract: Contract) -> tuple[tuple[float, float], ...]:
-    """The steps of order prices of a contract, as its market rule tells them."""
+    """The steps of order prices of a contract, as its market rule has them."""
     return contract.price_steps or market_rule(contract.market_rule)
 
 

@@ -67,7 +67,7 @@ def _at_middle(order: Order, quote: Quote) -> list[Execution]:
 def pegged_price(order: Order, quote: Quote) -> float:
     """The limit of a relative order now: the near touch, more aggressive by its offset; NaN while it is not known.
 
-    Without bid and ask the last trade stands for the near touch. Of an amount and a percentage the larger offset
+    Without bid and ask the last trade counts as the near touch. Of an amount and a percentage the larger offset
     counts. Through SMART it follows the market only towards a more aggressive price, directed it follows both
     ways. Its cap, where it has one, is never passed. Rounded to the tick on the passive side.
 

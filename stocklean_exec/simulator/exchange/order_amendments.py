@@ -1,6 +1,6 @@
 """Modification and cancellation of open orders, and binding of manual orders (entered in TWS) to client 0.
 
-A cancel that cannot be carried out gets an error: 10147 for an unknown order or another client's, 10148 for a
+A cancel that is not possible gets an error: 10147 for an unknown order or another client's, 10148 for a
 filled order, 161 for an order that is not in a cancellable state. A rejected modification does not change the
 order. A changed quantity includes what is filled already, so a fill that crosses the change is part of it.
 """

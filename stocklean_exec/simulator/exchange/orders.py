@@ -97,7 +97,7 @@ class Order:
     def limit(self) -> float:
         """The worst price at which it may trade; NaN without a limit.
 
-        A limit price of 0 on a market order, as some clients send it, is no limit.
+        A limit price of 0 on a market order, as some clients send it, is not a limit.
         """
         request = self.request
         if not math.isnan(self.working_limit):
@@ -270,7 +270,7 @@ def open_fields(
 ) -> dict[str, Any]:
     """Fields of openOrder: all terms of the order; with ``commission``, the commission so far.
 
-    The ``first`` openOrder of a stop shows a limit that nobody gave, as captured; the next one shows none.
+    The ``first`` openOrder of a stop shows a limit that was not given, as captured; the next one shows none.
     """
     fields = _terms(order)
     if first:
@@ -293,7 +293,7 @@ def open_fields(
 def preview_fields(order: Order, margins: dict[str, str], commission: float) -> dict[str, Any]:
     """Fields of openOrder as the answer to a what-if order: margins and commission, no open order.
 
-    ``margins`` are texts by field name, those left out are unset; a NaN ``commission`` is unset.
+    ``margins`` are texts by field name, those not given are unset; a NaN ``commission`` is unset.
     """
     fields = open_fields(order, status="PreSubmitted")
     texts = {"whatIf": "1", "commissionCurrency": order.commission_currency or order.contract.currency}

@@ -74,7 +74,7 @@ class StateFile:
     def _load(self) -> None:
         lines = self._path.read_text(encoding="utf-8").splitlines()
         if lines and json.loads(lines[0] if lines[0].startswith("[") else "[]")[:1] != [_FORMAT]:
-            raise StateError(f"{self._path} is no state of the simulator")
+            raise StateError(f"{self._path} is not a state file of the simulator")
         for line in lines[1:]:
             try:
                 table, key, record = json.loads(line)

@@ -41,7 +41,7 @@ _BACK = {  # TWS API, "System Message Codes"
 
 
 class VenueControls(Protocol):
-    """Operations on the whole venue that events need."""
+    """Operations on the venue that events need."""
 
     def set_link(self, *, up: bool, deliver: bool = True) -> None:
         """Break or restore the link to IB."""
@@ -136,7 +136,7 @@ class ScenarioEvents:
                 self.run(entry)
 
     def run(self, entry: dict[str, Any]) -> None:
-        """Carry out one event now."""
+        """Run one event now."""
         self._actions[entry["do"]](entry)
 
     # actions

@@ -32,5 +32,5 @@ class Subscriptions:
     are sent again."""
 
     def forget(self, req_id: int) -> None:
-        """Forget what was sent to a request, whose id is used for a new one."""
+        """Drop what was sent to a request, whose id is used for a new one."""
         self.sent = {key: value for key, value in self.sent.items() if key[0] != req_id}

@@ -49,7 +49,7 @@ class FrameReader:
 
     Examples
     --------
-    Whole, split and trailing reads agree:
+    Complete, split and trailing reads agree:
 
     >>> reader = FrameReader()
     >>> reader.feed(pack(b"61\x001\x00")[:5])

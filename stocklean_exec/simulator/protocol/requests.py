@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _UNSET_ABOVE = 1.7e308  # clients round the largest double, 1.797...e308, differently
-_UNSET_INTEGER = 2147483647  # the API's UNSET_INTEGER: the largest 32-bit integer stands for no value
+_UNSET_INTEGER = 2147483647  # the API's UNSET_INTEGER: the largest 32-bit integer means no value
 _WORDS = {"": math.nan, "infinite": math.inf, "infinity": math.inf}
 _TRUE = {"1", "true"}
 _FALSE = {"", "0", "false"}

@@ -166,7 +166,7 @@ def text_in(value: object) -> str:
 
 
 def number_in(symbol: str, name: str, value: object) -> float:
-    """The number in a cell, NaN when it is empty; a :class:`QuoteError` when it is negative or no number."""
+    """The number in a cell, NaN when it is empty; a :class:`QuoteError` when it is negative or not a number."""
     text = text_in(value)
     if not text:
         return math.nan

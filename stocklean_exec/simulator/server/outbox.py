@@ -61,7 +61,7 @@ class Outbox:
             self.write(data[at : at + 1])
 
     def emit(self, frame: bytes) -> None:
-        """Write a whole frame, then the delayed frames that are due after it."""
+        """Write a frame, then the delayed frames that are due after it."""
         self.write(frame)
         if self._later:
             self._later = [(after - 1, late) for after, late in self._later]
