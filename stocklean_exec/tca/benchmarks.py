@@ -18,8 +18,8 @@ name                   price
 ``open``, ``close``    of the local day of arrival, from ``daily``
 ``previous_close``     of the last day before that in ``daily``, at most eleven days earlier
 ``quote``              mid or last of ``quotes``, one row per symbol, whenever it was made
-``auto``               of each order the price that it was meant to get: ``close`` for ``MOC`` and ``LOC``, ``open`` for
-                       ``OPG``, else ``arrival``
+``auto``               the price that each order was meant to get: ``close`` for ``MOC`` and ``LOC``,
+                       ``open`` for ``OPG``, else ``arrival``
 =====================  =====================================================================================
 
 A VWAP that includes our own fills understates the cost: if our share of the volume is x, the cost against it is (1

@@ -83,7 +83,7 @@ def test_time_continues_after_a_restart(make_venue, join, tmp_path):
 def test_an_invalid_state_file_is_refused_and_not_changed(tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("dear diary\n", encoding="utf-8")
-    with pytest.raises(StateError, match="no state"):
+    with pytest.raises(StateError, match="not a state file"):
         StateFile(path)
     assert path.read_text(encoding="utf-8") == "dear diary\n"
 
