@@ -68,7 +68,7 @@ plan = make_plan(1499)
 steps = [{"fill": "half"}, {"wait": 0.4}, {"correct": True, "price": 50.25}]
 plan.scenario = {"order": [{"symbol": "PG", "steps": steps}]}
 plan.workers = [{"at": "sending.recorded", "nth": 1}]
-print(json.dumps(_Run(plan, Path(FOLDER), "").carry_out()["found"]))
+print(json.dumps(_Run(plan, Path(FOLDER), "").execute()["found"]))
 """
 
 
@@ -82,7 +82,7 @@ def test_events_at_the_venue_after_the_last_worker_start_another_worker(tmp_path
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("name", ["no_record", "record_after_send", "go_on_regardless"])
+@pytest.mark.parametrize("name", ["no_record", "record_after_send", "no_evidence_after_loss"])
 def test_without_a_safeguard_the_campaign_fails(name):
     # Most of the others are missed in a part of the runs only: the record has them all.
     done = campaign("--ablation", "--off", name, "--runs", 4, "--wide", 4)
@@ -164,7 +164,7 @@ def test_an_order_of_before_the_night_is_unknown_with_its_fills_or_an_error():
     assert "lost_fills" in differences(fills=FILLS[:1], order=early, faults={"night"})["found"]
 
 
-def test_a_correction_of_before_midnight_that_nobody_received_is_excused_by_the_night():
+def test_a_correction_from_before_midnight_that_no_client_received_is_excused_by_the_night():
     reason = "it is of an earlier day, which TWS no longer reports, and it is neither among the open and completed"
     order = {**ORDER, "state": "UNKNOWN", "status": "UNKNOWN", "reason": reason}
     early = [FILLS[0], {**FILLS[1], "exec_id": "a.b.2.01", "price": 400.0}]

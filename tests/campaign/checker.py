@@ -45,7 +45,7 @@ FAILURES = (
     "never_sent",
     "wrong_ends",
     "unexplained_unknowns",
-    "lost_facts",
+    "lost_events",
     "torn_files",
     "halted",
     "broken_workers",
@@ -356,7 +356,7 @@ def false_claims(truth: dict[str, Any], claims: list[dict[str, float]], names: s
     ]
 
 
-def wrong_charges(fees: dict[str, float], told: dict[str, list[float]]) -> list[str]:
+def wrong_charges(fees: dict[str, float], reported: dict[str, list[float]]) -> list[str]:
     """Executions with another commission on record than the venue's one, also beside it.
 
     Examples
@@ -368,7 +368,7 @@ def wrong_charges(fees: dict[str, float], told: dict[str, list[float]]) -> list[
     """
     return [
         f"{name}: {amounts} for {fees.get(name)}"
-        for name, amounts in sorted(told.items())
+        for name, amounts in sorted(reported.items())
         if name not in fees or any(abs(amount - fees[name]) > _ROUNDING for amount in amounts)
     ]
 
@@ -414,7 +414,7 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
         with sx.open_blotter(folder / "run.duckdb") as blotter:
             orders, fills = blotter.orders(plan.run_id), blotter.fills(plan.run_id)
             with blotter._open().cursor() as cursor:
-                told = cursor.execute(
+                reported = cursor.execute(
                     "SELECT exec_id, list(DISTINCT commission) FROM main.facts "
                     "WHERE kind = 'commission' GROUP BY exec_id"
                 ).fetchall()
@@ -433,14 +433,14 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
     verdict = compare(truth, orders, fills, faults, uncharged)
     found, words = Counter(verdict["found"]), verdict["words"]
     acked = set((folder / "acks").read_text().split("\n")[:-1])
-    wrong = wrong_charges(truth_of(whole)["fees"], dict(told))
+    wrong = wrong_charges(truth_of(whole)["fees"], dict(reported))
     # A first worker that fails before its plan is on record leaves nothing that could be overtaken.
     twice = [] if "planned last" in notes else sent_after(whole, plan.run_id, plan.later_run_id)
     differences = (
         ("wrong_ends", _early_ends(plan, truth, orders, notes)),
         ("wrong_commissions", wrong),
         ("duplicate_orders", [f"{name} was sent after {plan.later_run_id}" for name in twice]),
-        ("lost_facts", sorted(acked - keys)),
+        ("lost_events", sorted(acked - keys)),
         ("never_sent", ["the run is not on record"] * (len(plan.orders) if orders.empty else 0)),
         ("halted", [] if halted is None else [str(halted)]),
         ("halted", _needless_halts(orders, faults, notes)),

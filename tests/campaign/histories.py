@@ -1,4 +1,4 @@
-"""True histories of orders whose messages are lost, late, doubled and reordered; judged by the venue's journal.
+"""True histories of orders whose messages are lost, late, doubled and reordered; checked by the venue's journal.
 
 A history is a run of a few orders at the simulator, in virtual time (:mod:`tests.campaign.schedules`), and a wire
 between venue and client that treats each message about an order, an execution or a position as its seed says. The
@@ -323,11 +323,11 @@ def _draw_script(rng: random.Random) -> tuple[str, dict[str, Any]]:
     return name, choices[name]
 
 
-# -- carrying out --------------------------------------------------------------------------------------------
+# -- executing -----------------------------------------------------------------------------------------------
 
 
 class _Watched(Mortal):
-    """A blotter that is judged after each write."""
+    """A blotter that is checked after each write."""
 
     def __init__(self, world: _History, life: Life) -> None:
         super().__init__(world.blotter, world.loop, life, world.shelf)
@@ -336,7 +336,7 @@ class _Watched(Mortal):
     def record(self, *arguments: Any) -> Any:
         """Record events, and compare what they say with the venue."""
         result = super().record(*arguments)
-        self._world.judge(*arguments)
+        self._world.check(*arguments)
         return result
 
 
@@ -403,8 +403,8 @@ class _History(World):
     def _open_for(self, life: Life) -> Mortal:
         return _Watched(self, life)
 
-    def judge(self, events: Sequence[OrderEvent]) -> None:
-        """Hold each order that these events make final against the journal of this moment."""
+    def check(self, events: Sequence[OrderEvent]) -> None:
+        """Compare each order that these events make final with the journal of this moment."""
         touched = {one.client_order_id for one in events if one.client_order_id in self.known}
         for event in events:
             if event.client_order_id in touched:
@@ -416,16 +416,16 @@ class _History(World):
         for name in touched:
             state = self.known[name].state(self.asked[name])
             if state.has_ended:
-                self._judge_end(name, state.status, state.filled)
+                self._check_end(name, state.status, state.filled)
 
-    def _judge_end(self, name: str, status: str, filled: float) -> None:
+    def _check_end(self, name: str, status: str, filled: float) -> None:
         problem = self.truth.problem(name, status, self.asked[name], filled, self.executions[name])
         if problem and status == "REJECTED" and not self.known[name].is_accepted:
             self.bare.add(name)  # a code alone has come: a refusal at entry looks the same
         elif problem and name not in self.problems:
             self.problems[name] = f"{name} at {self.loop.time():.3f}: {problem}"
 
-    def _carry_out(self) -> None:
+    def _execute(self) -> None:
         self.open_venue(plain=False)
         for symbol, seconds in self.history.smaller.items():
             self.loop.call_later(seconds, self._make_smaller, symbol)
@@ -573,7 +573,7 @@ def _verdict(world: _History) -> dict[str, Any]:
 
 
 def run_histories(wanted: Iterable[int | History]) -> Iterator[dict[str, Any]]:
-    """Carry out histories, or those of seeds, one after another; each has its own venue and blotter in memory."""
+    """Execute histories, or those of seeds, one after another; each has its own venue and blotter in memory."""
     with (
         tempfile.TemporaryDirectory(dir=RAM if RAM.is_dir() else None) as folder,
         mock.patch.dict(os.environ, XDG_STATE_HOME=folder),
@@ -586,7 +586,7 @@ def run_histories(wanted: Iterable[int | History]) -> Iterator[dict[str, Any]]:
                 history = make_history(one) if isinstance(one, int) else one
                 World.current = world = _History(history, blotter, own)
                 try:
-                    world.carry_out()
+                    world.execute()
                     yield _verdict(world)
                 finally:
                     World.current = None

@@ -116,13 +116,13 @@ def _be_child(work: Callable[[int], None], writing: int, errors: Path) -> None:
 def run_seed(
     seed: int, *, off: str = "", also: Sequence[str] = (), alone: bool = False, keep: Path | None = None
 ) -> dict[str, Any]:
-    """Carry one run out and checker it; ``keep`` is a folder for what it leaves."""
+    """Execute one run and check it; ``keep`` is a folder for what it leaves."""
     plan = make_plan(seed, also=also, alone=alone)
     folder = Path(tempfile.mkdtemp(prefix=f"campaign-{seed}-")) if keep is None else keep
     folder.mkdir(exist_ok=True, parents=True)
     started = time.monotonic()
     try:
-        return _Run(plan, folder, off).carry_out() | {"seconds": round(time.monotonic() - started, 2)}
+        return _Run(plan, folder, off).execute() | {"seconds": round(time.monotonic() - started, 2)}
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +136,7 @@ class _Run:
         self.kills: list[str] = []
         self.broken: list[str] = []
 
-    def carry_out(self) -> dict[str, Any]:
+    def execute(self) -> dict[str, Any]:
         os.environ["XDG_STATE_HOME"] = str(self.folder / "state home")  # run locks of this run alone
         set_hours(self.plan, self.folder)
         try:

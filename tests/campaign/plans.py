@@ -37,16 +37,16 @@ POINTS = (
     "order.half_of_the_bytes",
     "order.after_bytes",
     "orders.made_ready",
-    "heard.status",
-    "heard.execution",
-    "heard.commission",
+    "received.status",
+    "received.execution",
+    "received.commission",
     "connection.before",
     "connection.made",
-    "sweep.before",
-    "sweep.half_told",
-    "sweep.told",
+    "evidence.before",
+    "evidence.half_reported",
+    "evidence.reported",
     "recovery.adopted",
-    "recovery.judged",
+    "recovery.decided",
     "recovery.allowed_again",
     "reconnect.before",
     "close.before_broker",
@@ -65,14 +65,14 @@ _OFTEN = {
     "sending.recorded": 4,
     "sending.in_commit": 2,
     "execution.before_commit": 3,
-    "heard.execution": 2,
+    "received.execution": 2,
 }
 _IN_RECOVERY = (
-    "sweep.before",
-    "sweep.half_told",
-    "sweep.told",
+    "evidence.before",
+    "evidence.half_reported",
+    "evidence.reported",
     "recovery.adopted",
-    "recovery.judged",
+    "recovery.decided",
     "recovery.allowed_again",
     "conclusion.before_commit",
     "conclusion.in_commit",
@@ -349,7 +349,7 @@ _WAVES = {
     "sending.recorded": 2,
     "execution.before_commit": 2,
     "execution.recorded": 2,
-    "heard.execution": 2,
+    "received.execution": 2,
 }
 """Where a rotation's first worker is killed: as its orders leave, and as fills come in that pay for the next."""
 
@@ -445,7 +445,7 @@ def _draw_kill(rng: random.Random, *, first: bool) -> dict[str, Any]:
     return {"at": point, "nth": nth, "delay": round(rng.uniform(0.0, 0.02), 4)}
 
 
-_REPEATED = frozenset({"order", "status", "execution", "commission", "heard", "sweep"})
+_REPEATED = frozenset({"order", "status", "execution", "commission", "received", "evidence"})
 
 
 # -- uses ----------------------------------------------------------------------------------------------------

@@ -157,7 +157,7 @@ def _wrap_orders(points: Points) -> None:
 
     ib_connection.Connection.send_order, ib_broker.IBBroker._prepare = send_order, prepared
     for name, point in (("on_status", "status"), ("on_execution", "execution"), ("on_commission", "commission")):
-        _before(order_tracker.OrderTracker, name, lambda point=point: points.pass_by(f"heard.{point}"))
+        _before(order_tracker.OrderTracker, name, lambda point=point: points.pass_by(f"received.{point}"))
 
 
 def half_close(points: Points, after: int) -> None:
@@ -184,11 +184,14 @@ def _wrap_recovery(points: Points) -> None:
     _around_async(
         ib_connection.Connection,
         "collect_reports",
-        lambda: points.pass_by("sweep.before"),
-        lambda: points.pass_by("sweep.told"),
+        lambda: points.pass_by("evidence.before"),
+        lambda: points.pass_by("evidence.reported"),
     )
     _around_async(
-        ib_connection.Connection, "completed_orders", lambda: None, lambda: points.pass_by("sweep.half_told")
+        ib_connection.Connection,
+        "completed_orders",
+        lambda: None,
+        lambda: points.pass_by("evidence.half_reported"),
     )
     _around_async(ib_broker.IBBroker, "_adopt", lambda: None, lambda: points.pass_by("recovery.adopted"))
     _around_async(ib_broker.IBBroker, "_reconnect", lambda: points.pass_by("reconnect.before"), lambda: None)
@@ -199,7 +202,7 @@ def _wrap_recovery(points: Points) -> None:
         lambda: None,
         with_arguments=lambda names: points.pass_by("recovery.allowed_again") if names else None,
     )
-    _before(recovery.Recovery, "_events_of", lambda: points.pass_by("recovery.judged"))
+    _before(recovery.Recovery, "_events_of", lambda: points.pass_by("recovery.decided"))
 
 
 def _wrap_closing(points: Points) -> None:

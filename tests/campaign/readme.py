@@ -71,7 +71,7 @@ def section(record: dict[str, Any]) -> str:
     total, versions = record["campaign"], record["versions"]
     found, virtual = total["found"], record["schedules"]
     named = ("duplicate_orders", "lost_fills", "phantom_fills", "wrong_positions", "never_sent")
-    torn = found["torn_files"] + found["lost_facts"]
+    torn = found["torn_files"] + found["lost_events"]
     rows = [
         f"| {SAFEGUARDS[name].title} | {row['runs']} | {row['kills']} | {row['bad_runs']} | "
         f"{row['found']['duplicate_orders']} | {row['found']['lost_fills']} | {row['found']['phantom_fills']} | "

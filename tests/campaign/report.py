@@ -318,7 +318,7 @@ def table(total: dict[str, Any]) -> str:
     counts = (f"{total[name]} {name}" for name in ("runs", "kills", "orders", "fills", "seconds"))
     lines = [f"{', '.join(counts)}, {pace:.0f} runs/min"]
     lines += [f"  {name.replace('_', ' '):32}{count:8}" for name, count in total["found"].items()]
-    lines.append(f"  {'second hand-overs absorbed':32}{total['absorbed']:8}")
+    lines.append(f"  {'second submissions absorbed':32}{total['absorbed']:8}")
     for title, counts in (
         ("killed at", total["points"]),
         ("runs with fault", total["faults"]),

@@ -68,7 +68,7 @@ def _new_id(_: Path) -> None:
     _collect_once()
 
 
-def _new_id_after_settling(_: Path) -> None:
+def _new_id_after_queries(_: Path) -> None:
     """After querying for as long as an order may be in flight, what is not there gets a new order id."""
     _resend_under_new_ids()
 
@@ -96,12 +96,12 @@ def _no_identity(_: Path) -> None:
     order_tracker.OrderTracker.on_execution = receive_again
 
 
-def _no_sweep(_: Path) -> None:
+def _no_evidence_after_crash(_: Path) -> None:
     """The broker is not queried after a crash or a lost connection: what happened meanwhile stays unknown."""
     _recover_without_query()
 
 
-def _go_on_regardless(_: Path) -> None:
+def _no_evidence_after_loss(_: Path) -> None:
     """After a lost connection the run continues with its next order; what happened meanwhile is not queried."""
     run = recovery.Recovery.run
     asked: set[int] = set()
@@ -120,7 +120,7 @@ def _go_on_regardless(_: Path) -> None:
     ib_broker.IBBroker._catch_up = skip_catch_up
 
 
-def _deaf_to_the_past(_: Path) -> None:
+def _none_adopted(_: Path) -> None:
     """What was sent before is not adopted: reports about it are taken as foreign."""
     ib_broker.IBBroker.adopt = lambda *_: None
 
@@ -179,7 +179,7 @@ def _is_taken_over(plan: Plan) -> bool:
 
 def _dies_after_orders(plan: Plan) -> bool:
     """Whether the first worker dies when some orders have left, and its run is resumed."""
-    return plan.workers[0].get("at", "") in ("order.after_bytes", "heard.execution", "execution.before_commit")
+    return plan.workers[0].get("at", "") in ("order.after_bytes", "received.execution", "execution.before_commit")
 
 
 class Safeguard(NamedTuple):
@@ -206,17 +206,17 @@ SAFEGUARDS: dict[str, Safeguard] = {
     "blind_resend": Safeguard("unfilled orders sent again without evidence", (), _blind_resend),
     "record_after_send": Safeguard("submission recorded after sending", _HIDDEN, _record_after_send),
     "new_id": Safeguard("one query, then a new order id", _SLOW, _new_id),
-    "new_id_after_settling": Safeguard("repeated queries, then a new order id", _SLOW, _new_id_after_settling),
+    "new_id_after_queries": Safeguard("repeated queries, then a new order id", _SLOW, _new_id_after_queries),
     "used_ids": Safeguard("order ids trusted after a reset", _NO_TRACE, _used_ids),
     "no_identity": Safeguard("executions without identity", (), _no_identity),
-    "no_sweep": Safeguard("no evidence collected after a crash", (), _no_sweep),
-    "go_on_regardless": Safeguard(
+    "no_evidence_after_crash": Safeguard("no evidence collected after a crash", (), _no_evidence_after_crash),
+    "no_evidence_after_loss": Safeguard(
         "no evidence collected after a lost connection",
         ("drop_after_accept",),
-        _go_on_regardless,
+        _no_evidence_after_loss,
         is_alone=True,
     ),
-    "deaf_to_the_past": Safeguard("earlier orders not adopted", (), _deaf_to_the_past),
+    "none_adopted": Safeguard("earlier orders not adopted", (), _none_adopted),
     "ends_without_count": Safeguard(
         "a cancelled order has ended, whatever was filled",
         (),

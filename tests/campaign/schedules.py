@@ -197,9 +197,9 @@ class World:
         """Let virtual time pass."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         try:
-            self._carry_out()
+            self._execute()
             if self._unfinished:
                 self.broken.append(self._unfinished)
         except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
@@ -207,7 +207,7 @@ class World:
         finally:
             self.loop.close()
 
-    def _carry_out(self) -> None:
+    def _execute(self) -> None:
         self.open_venue(plain=False)
         for number, kill in enumerate(self.plan.workers):
             self.work(_as_step(kill))
@@ -253,7 +253,7 @@ def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(world: World, journal: bytes, rows: list[Any], orders: pd.DataFrame, fills: pd.DataFrame) -> Any:
-    """Hold the record of one schedule against its venue's journal."""
+    """Compare the record of one schedule with its venue's journal."""
     plan = world.plan
     truth = truth_of(rows)
     faults = {*plan.faults, *(f"script {name}" for name in plan.scripts)}
@@ -317,7 +317,7 @@ def _here() -> World | None:
 
 
 def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
-    """What stands in our modules so that workers live in the current schedule: owner, name, stand-in."""
+    """Replacements in our modules so that workers live in the current schedule: owner, name, stand-in."""
     send = ib_connection.Connection.send_order
 
     def send_order(self: Any, contract: Any, order: Any) -> None:
@@ -346,7 +346,8 @@ def _of_workers(*, threads: bool) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _of_venues() -> Iterator[tuple[Any, str, Any]]:
-    """What stands in the simulator's modules: its time, the queue of its intake, an ear for its faults."""
+    """Replacements in the simulator's modules: its time, the queue of its order entry, a listener for its
+    faults."""
     handle, time = Venue.handle, venue_clock.time
 
     def queued(self: Any, session: Any, request: Any) -> None:
@@ -381,7 +382,7 @@ def virtual_time(*, threads: bool) -> Iterator[None]:
         yield
 
 
-def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
+def _execute(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
     plan = make_plan(seed, also=also, more=False)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
     plan.cash = None  # the stand-in of the account has no cash: its buys wait for nothing
@@ -389,7 +390,7 @@ def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> Wo
     own.mkdir()
     World.current = world = World(plan, blotter, own)
     try:
-        world.carry_out()
+        world.execute()
         if blotter.halted is not None:
             world.halted = str(blotter.halted)
             blotter.clear_halt("the next schedule shall not suffer for it")
@@ -414,4 +415,4 @@ def run_schedules(
             virtual_time(threads=threads),
             sx.open_blotter() as blotter,
         ):
-            yield from _check_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])
+            yield from _check_all(blotter, [_execute(seed, blotter, Path(folder), also) for seed in some])

@@ -2,7 +2,7 @@
 
 A trial is a simulator and a forwarder, through which it is reached by a second port, in processes of their own;
 and two worker processes that begin within 0.3 s of each other, each with its own blotter file, its own folder of
-temporary files, its own spelling of the address, and mostly its own client id. Both do the same run. Judged by
+temporary files, its own spelling of the address, and mostly its own client id. Both do the same run. Checked by
 the simulator's journal: every order of the run was accepted once.
 
 ``python -m tests.campaign.starts --trials 300`` runs it, ``--trials 1 --first S`` does one trial again, and
@@ -285,7 +285,7 @@ def _failed(one: dict[str, Any]) -> bool:
 
 
 def table(results: list[dict[str, Any]], seconds: float) -> str:
-    """What came of all trials."""
+    """The results of all trials."""
     ends = Counter(end for one in results for end in one.get("ends", ()))
     rows = {
         "trials": len(results),

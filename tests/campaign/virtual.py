@@ -33,8 +33,8 @@ class _Selector:
     def select(self, timeout: float | None = None) -> Any:
         loop = self._loop
         events = self._real.select(0)
-        if loop.stranger:
-            raise RuntimeError(f"{loop.stranger}, which owes nothing: time may have run away from it")
+        if loop.intruder:
+            raise RuntimeError(f"{loop.intruder}, which owes nothing: time may have run away from it")
         if events or (timeout is not None and timeout <= 0):
             return events
         if loop.owed:
@@ -77,7 +77,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.real_seconds = real_seconds
         self.owed = self.answers = 0
         self.holds = threading.Event()
-        self.stranger = ""
+        self.intruder = ""
         self._home = threading.get_ident()
         super().__init__()
         self._selector = _Selector(self._selector, self)
@@ -120,7 +120,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def call_soon_threadsafe(self, callback: Any, *arguments: Any, context: Any = None) -> Any:
         """Do as asyncio does, and note who calls without having been waited for."""
         if threading.get_ident() != self._home and not self.owed:
-            self.stranger = f"thread {threading.current_thread().name} calls {callback}"
+            self.intruder = f"thread {threading.current_thread().name} calls {callback}"
         return super().call_soon_threadsafe(callback, *arguments, context=context)
 
     def run_in_executor(self, _executor: Any, function: Any, *arguments: Any) -> Any:
