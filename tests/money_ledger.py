@@ -347,7 +347,7 @@ def audit_money(drawn: Account, ledger: Ledger, figures: Any, positions: pd.Data
         if abs(held.get(name, 0.0) - shares) > 1e-6:
             wrong.append(f"{name}: {held.get(name, 0.0)} at the broker, {shares} by the ledger")
     after = drawn.nav - ledger.costs
-    room = CENT * (1 + len(drawn.cash)) if drawn.scheme == "sim" else CENT  # TWS tells two decimals of each
+    room = CENT * (1 + len(drawn.cash)) if drawn.scheme == "sim" else CENT  # TWS reports two decimals of each
     if abs(figures.nav - after) > room:
         wrong.append(f"NAV {figures.nav:.4f} at the broker, {after:.4f} by the ledger")
     return wrong

@@ -65,7 +65,7 @@ def opened(how, file):
 
 
 def assert_same_as_written(frame, file, *, of_orders=False):
-    """Hold the columns of a CSV (its rows of orders alone) against a frame, exactly; the frame may have more."""
+    """Compare the columns of a CSV (its rows of orders alone) with a frame, exactly; the frame may have more."""
     written = pd.read_csv(file, dtype=str, keep_default_na=False)
     if of_orders:
         written = written[written["client_order_id"] != ""].reset_index(drop=True)

@@ -130,12 +130,12 @@ class Tally:
     """What a series of kills found."""
 
     def __init__(self):
-        self.kills = self.acknowledged = self.lost = self.torn = self.failed_opens = self.kept_unsaid = 0
+        self.kills = self.acknowledged = self.lost = self.torn = self.failed_opens = self.kept_unconfirmed = 0
 
     def __str__(self):
         return (
             f"{self.kills} kills, {self.acknowledged} rows acknowledged, {self.lost} lost, {self.torn} torn, "
-            f"{self.failed_opens} failed opens ({self.kept_unsaid} recorded but not confirmed)"
+            f"{self.failed_opens} failed opens ({self.kept_unconfirmed} recorded but not confirmed)"
         )
 
 
@@ -171,7 +171,7 @@ def kill_again_and_again(path, count, seed):
     tally.acknowledged = 3 * len(said)
     tally.lost = 3 * len(said - set(parts.index))
     tally.torn = int((parts != "abc").sum())
-    tally.kept_unsaid = 3 * len(set(parts.index) - said)
+    tally.kept_unconfirmed = 3 * len(set(parts.index) - said)
     return tally
 
 

@@ -762,7 +762,7 @@ HOURS = {"switches": {"hours": "exchange"}}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("approve", ["ann", True])
-def test_where_nobody_is_asked_a_closed_market_blocks(blotter, approve):
+def test_where_no_person_is_asked_a_closed_market_blocks(blotter, approve):
     with sx.connect(SATURDAY, quotes=MARKET, scenario=HOURS) as broker:
         plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve=approve)
         assert plan[["verdict", "reasons"]].drop_duplicates().to_numpy().tolist() == [["block", "market_closed"]]
@@ -773,7 +773,7 @@ def test_where_nobody_is_asked_a_closed_market_blocks(blotter, approve):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("approve", [None, lambda review: review.approve_all(by="ann")])
-def test_where_somebody_is_asked_a_closed_market_warns(blotter, approve):
+def test_where_a_person_is_asked_a_closed_market_warns(blotter, approve):
     with sx.connect(SATURDAY, quotes=MARKET, scenario=HOURS) as broker:
         plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", approve=approve)
     assert plan[["verdict", "reasons"]].drop_duplicates().to_numpy().tolist() == [["warn", "market_closed"]]

@@ -525,8 +525,8 @@ def test_doctor_knocks_on_this_computer(tmp_path):
 def test_port_asks_no_password():
     with Simulator(quotes={"AAA": 100.0}, cash=5_000.0) as simulator:
         address = f"ib://127.0.0.1:{simulator.port}"
-        with sx.connect(f"{address}?client_id=1"), sx.connect(f"{address}?client_id=2") as stranger:
-            assert stranger.cash() == 5_000.0
+        with sx.connect(f"{address}?client_id=1"), sx.connect(f"{address}?client_id=2") as other:
+            assert other.cash() == 5_000.0
 
 
 @pytest.mark.parametrize("login", ["me:secret@", "me@"])
@@ -769,4 +769,4 @@ def test_doctor_warns_of_logs(monkeypatch, capsys):
     log = logging.getLogger("ib_async")
     monkeypatch.setattr(log, "level", logging.DEBUG)
     sx.doctor()
-    assert "account numbers and whole orders are printed" in capsys.readouterr().out
+    assert "account numbers and complete orders are printed" in capsys.readouterr().out

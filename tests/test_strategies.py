@@ -88,7 +88,7 @@ def test_two_rounds_of_two_strategies_with_a_partial_fill(blotter):
         ["fill", "SPY", "trend", "SELL", 8.0, 400.0, 1.0],
         ["fill", "TLT", "trend", "BUY", 120.0, 100.0, 1.0],
     ]
-    # trend had 30, gave 10 to value, and sold 13. Of SPY 10 and of TLT 10 are nobody's.
+    # trend had 30, gave 10 to value, and sold 13. Of SPY 10 and of TLT 10 are unassigned.
     after = [
         ["trend", "SPY", 7.0],
         ["trend", "TLT", 120.0],
@@ -129,7 +129,7 @@ def test_what_an_order_left_is_ordered_again_for_those_who_wanted_it(blotter):
     assert held["GLD"].to_dict() == {"trend": 20.0, "value": 45.0}
 
 
-def test_strategy_b_alone_sells_neither_as_shares_nor_those_of_nobody(broker, blotter):
+def test_strategy_b_alone_sells_neither_as_shares_nor_unassigned_ones(broker, blotter):
     assign(blotter, broker)
     targets = pd.DataFrame({"symbol": ["SPY", "TLT"], "weight": [0.0, 0.02], "strategy": "trend"})
     done = rebalance(targets, broker, blotter, "b")
@@ -180,7 +180,7 @@ def test_crossings_and_assignments_are_exported(broker, blotter, tmp_path):
         assert duckdb.sql(query).df()["quantity"].tolist() == getattr(blotter, name)()["quantity"].tolist()
 
 
-def test_an_order_that_nobody_approves_crosses_nothing(broker, blotter):
+def test_an_order_that_is_not_approved_crosses_nothing(broker, blotter):
     assign(blotter, broker)
 
     def leave_out_spy(review):
@@ -224,7 +224,7 @@ def test_the_example_of_the_readme_runs(broker, blotter):
     (example,) = re.findall(r"## Several strategies in one account\n\n```python\n(.*?)```", readme, re.DOTALL)
     names = {"sx": sx, "broker": broker, "blotter": blotter, "value": {"SPY": 0.5}, "trend": {"SPY": 0.2}}
     exec(example, names)  # noqa: S102 - our own README
-    # 0.6 and 0.4 of 100,000: 75 and 20 shares at 400. Of the 100 in the account none is nobody's; 10 of TLT are.
+    # 0.6 and 0.4 of 100,000: 75 and 20 shares at 400. Of the 100 in the account none is unassigned; 10 of TLT are.
     assert rows_of(blotter.strategy_positions(broker.positions())) == [
         ["trend", "SPY", 20.0],
         ["unassigned", "TLT", 10.0],

@@ -104,17 +104,17 @@ def check_margins(
     findings.block("preview_refused", is_current & refused, math.nan, math.nan)
     margin = np.array([math.nan if one is None else _number(one.initial_margin) for one in found])
     excess = np.array([math.nan if one is None else _number(one.excess_liquidity) for one in found])
-    answered, unsaid = is_current & ~refused, np.zeros(len(ids), dtype=bool)
+    answered, unknown = is_current & ~refused, np.zeros(len(ids), dtype=bool)
     with np.errstate(invalid="ignore"):
         if limits.max_initial_margin is not None:
             over = answered & (margin > limits.max_initial_margin)
             findings.block("max_initial_margin", over, limits.max_initial_margin, margin)
-            unsaid |= answered & np.isnan(margin)
+            unknown |= answered & np.isnan(margin)
         if limits.min_excess_liquidity is not None:
             under = answered & (excess < limits.min_excess_liquidity)
             findings.block("min_excess_liquidity", under, limits.min_excess_liquidity, excess)
-            unsaid |= answered & np.isnan(excess)
-    findings.warn("margin_unknown", unsaid, math.nan, math.nan)
+            unknown |= answered & np.isnan(excess)
+    findings.warn("margin_unknown", unknown, math.nan, math.nan)
 
 
 def note_unpreviewed(

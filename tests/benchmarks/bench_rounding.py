@@ -2,7 +2,7 @@
 
 The same measure for all: active share with cash as an asset, in basis points of NAV above the lower bound that no
 plan in whole shares can beat (:func:`~stocklean_exec.portfolio.lot_rounding.lower_bound`). The MILP is formulated
-here anew and solved by ``scipy.optimize.milp`` with a limit of time. Books are those of ``bench_planning``, fully
+here again and solved by ``scipy.optimize.milp`` with a limit of time. Books are those of ``bench_planning``, fully
 invested; ``best ms`` is the least time of some repetitions.
 
 Run ``python tests/benchmarks/bench_rounding.py [--seconds LIMIT] [--books N]``; ``--small`` is quick.

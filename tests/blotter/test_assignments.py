@@ -65,7 +65,7 @@ def test_a_split_is_assigned_by_its_new_shares(blotter):
     assert rows_of(found)[:2] == [["trend", "SPY", 4.0], ["value", "SPY", 6.0]]
 
 
-def test_zero_gives_the_shares_back_to_nobody(blotter):
+def test_with_zero_the_shares_are_unassigned_again(blotter):
     assign(blotter, {"value": {"SPY": 60}})
     assert rows_of(assign(blotter, {"value": {"SPY": 0}}))[0] == ["unassigned", "SPY", 100.0]
 

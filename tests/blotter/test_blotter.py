@@ -184,7 +184,7 @@ def test_a_plan_is_overtaken_only_by_a_later_plan_with_orders_in_the_same_symbol
         ([OrderEvent("refused", "run-1", "run-1-a", code="run_cancelled")], {}, {"run-2": ["TLT"]}),
         ([OrderEvent("refused", "run-2", "run-2-a", code="approval_expired")], {}, {"run-2": ["TLT"]}),
         ([OrderEvent("withdrawn", "run-2", "run-2-b", code="not_funded")], {}, {"run-2": ["SPY"]}),
-        # what was sent counts, whatever became of it
+        # what was sent counts, whatever happened to it
         ([OrderEvent("sending", "run-2", "run-2-a", attempt=1)], {}, {"run-2": ["SPY", "TLT"]}),
         ([OrderEvent("status", "run-2", "run-2-a", status="CANCELLED")], {}, {"run-2": ["SPY", "TLT"]}),
     ],
@@ -300,7 +300,7 @@ def test_the_greatest_ids_of_a_client_are_those_that_the_broker_has_reported(mem
     ("reported", "trail"),
     [
         (21, IdTrail(21, 21, 0, 0)),  # as expected: 20 was sent, and 21 did not leave
-        (25, IdTrail(25, 25, 25, 21)),  # somebody else has sent 21 to 24 as this client
+        (25, IdTrail(25, 25, 25, 21)),  # another process has sent 21 to 24 as this client
         (None, IdTrail(20, 21, 0, 0)),
     ],
 )

@@ -1,4 +1,4 @@
-"""States from events: hand-computed histories, and the blotter's SQL held against the same rules in Python."""
+"""States from events: hand-computed histories, and the blotter's SQL compared with the same rules in Python."""
 
 from __future__ import annotations
 
@@ -416,12 +416,12 @@ HISTORIES = {
         [CANCELLED, FILL_4, FILL_6],
         ("FILLED", "FILLED", 10.0, 106.0, None, None),
     ),
-    "filled, then busted while nobody listened: only the bust is reported": (
+    "filled, then busted while no client was connected: only the bust is reported": (
         10,
         [BY_SEVEN, FILLED_AT_4, COMPLETED_AT_0, execution(FIRST[:-1] + "2", 0, 100.0)],
         ("CANCELLED", "CANCELLED", 0.0, None, None, "executions_corrected"),
     ),
-    "cancelled, with an execution that was corrected while nobody listened": (
+    "cancelled, with an execution that was corrected while no client was connected": (
         10,
         [BY_SEVEN, CANCELLED_AT_4, COMPLETED_AT_0._replace(status="CANCELLED", filled=2.0), CORRECTED_TO_2],
         ("CANCELLED", "CANCELLED", 2.0, 100.0, None, "cancelled"),
@@ -696,7 +696,7 @@ RUNS = {
     "refused or not approved": (["REJECTED", "CANCELLED"], False, {"started": False, "ended": False}, "blocked"),
     "every order excluded by a person": (["CANCELLED"], False, {"started": False, "ended": False}, "cancelled"),
 }
-FACTS_OF_STATUS = {
+EVENTS_OF_STATUS = {
     "FILLED": [("execution", {"quantity": 10.0, "price": 100.0})],
     "PARTIAL": [("execution", {"quantity": 4.0, "price": 100.0})],
     "CANCELLED": [("status", {"status": "CANCELLED", "filled": 0.0})],
@@ -721,7 +721,7 @@ def test_sql_status_of_a_run_with(name, shared):
     events = [
         OrderEvent(kind, client_order_id=str(number), exec_id=f"x{number}", **more)
         for number, status in enumerate(statuses)
-        for kind, more in FACTS_OF_STATUS[status]
+        for kind, more in EVENTS_OF_STATUS[status]
     ]
     if any_filled and not {"FILLED", "PARTIAL"} & set(statuses):
         events.append(execution("late", 1.0, 1.0))

@@ -1,4 +1,4 @@
-"""Hours of markets as a table, from what names symbols and from what a broker tells."""
+"""Hours of markets as a table, from what names symbols and from what a broker reports."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ WEEK = "20261125:0930-20261125:1600;20261126:{};20261127:0930-20261127:{};202611
 
 
 class StandIn:
-    """A broker that tells the hours of one contract."""
+    """A broker that reports the hours of one contract."""
 
     def __init__(self, *rows, at, never_closes=False):
         self.rows, self.at, self.never_closes = rows, at, never_closes
@@ -35,7 +35,7 @@ class StandIn:
         return pd.DataFrame(self.rows, columns=list(TRADING_HOURS))
 
 
-def test_a_broker_tells_the_time_the_hours_and_the_listing():
+def test_a_broker_reports_the_time_the_hours_and_the_listing():
     row = ("SPY", 756733, "ARCA", WEEK.format("CLOSED", "1300"), "US/Eastern")
     broker = StandIn(row, at=moment("2026-11-27 11:00"))
     found = sx.market_hours(["SPY", "TLT"], broker).set_index("symbol")

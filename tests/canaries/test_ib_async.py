@@ -840,7 +840,7 @@ def test_trap_e4_there_is_no_status_for_a_rejection(play):
     assert "Rejected" not in vars(OrderStatus)
 
 
-# -- what of its insides ib.client builds upon -----------------------------------------------------------------
+# -- internals that ib.client depends on -----------------------------------------------------------------------
 
 
 def test_the_parts_of_ib_async_that_the_client_replaces_exist():

@@ -240,7 +240,7 @@ def test_a_kernel_that_has_closed_its_broker_is_replaced_and_records_it_later(fo
         assert "connecting in its place" in captured.err
         assert "r-SPY-BUY has ended" in captured.out
         assert working(venue) == []
-        assert blotter.orders("r")["status"].tolist() == ["SUBMITTED", "SUBMITTED"]  # nobody here has heard of it
+        assert blotter.orders("r")["status"].tolist() == ["SUBMITTED", "SUBMITTED"]  # not reported here yet
         with connect(venue) as broker:
             assert sx.resume("r", broker, blotter)["status"].tolist() == ["CANCELLED", "CANCELLED"]
 

@@ -1,4 +1,4 @@
-"""What a run from cron tells, to whom, and that nothing which happens to the message reaches the run."""
+"""What a run from cron reports, to whom, and that nothing which happens to the message affects the run."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_details_are_the_masked_account_and_the_orders_that_are_not_filled():
     assert len(lines) == 5 + 20 + 1
 
 
-def test_a_run_that_is_not_on_record_is_told_too():
+def test_a_run_that_is_not_on_record_is_reported_too():
     message = outcome("r", 2, None, orders_of(), None, detail=True)
     assert message == Message("r: not on record", "r: not on record (exit code 2)\n0 orders", "failure")
 
@@ -225,7 +225,7 @@ def test_a_plugin_that_fails_is_a_message_that_was_not_taken(folder, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_run_is_told_after_its_record_is_closed(folder, monkeypatch, hook, capsys):
+def test_a_run_is_reported_after_its_record_is_closed(folder, monkeypatch, hook, capsys):
     def send(notifier, message, seconds=notification.SECONDS):
         sx.open_blotter("b.duckdb").close()  # nobody has it open any more
         sent.append(message)

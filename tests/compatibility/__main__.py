@@ -185,7 +185,7 @@ def write_killed(folder: Path) -> None:
             worker.kill()  # SIGKILL
             worker.wait()
     if worker.returncode != -signal.SIGKILL:
-        raise SystemExit(f"the worker ended by itself: {worker.returncode}")
+        raise SystemExit(f"the worker ended unasked: {worker.returncode}")
 
 
 def _await_the_middle(file: Path, worker: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""A plan handed over as a basket file: what is written and recorded, and that it is never sent from here.
+"""A plan exported as a basket file: what is written and recorded, and that it is never sent from here.
 
 A person's part is played by a second connection, of client id 0, which sends orders under the tags of the file.
 """
@@ -75,7 +75,7 @@ def test_approved_orders_are_written_and_the_others_are_named(tmp_path):
     assert [line.split(",")[2] for line in (tmp_path / "b.csv").read_text().splitlines()] == ["Symbol", "SPY"]
 
 
-def test_the_run_is_on_record_as_handed_over(blotter, tmp_path):
+def test_the_run_is_on_record_as_exported(blotter, tmp_path):
     hand_over(blotter, tmp_path)
     run = blotter.runs().iloc[0]
     assert (run["status"], run["mode"], run["account"], run["approved_by"]) == ("queued", "paper", ACCOUNT, "test")
@@ -323,7 +323,7 @@ def test_another_trigger_or_end_than_in_the_file_is_a_break(blotter, venue, tmp_
     ]
 
 
-def test_an_order_that_has_ended_since_is_not_handed_over(blotter, tmp_path):
+def test_an_order_that_has_ended_since_is_not_exported(blotter, tmp_path):
     rows = {"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": [5.0], "order_type": "LMT", "tif": "GTD"}
     ended = {"limit_price": 300.0, "good_till": pd.Timestamp("2022-12-30 21:00", tz="UTC")}
     review = sx.review_orders(sx.check_orders(pd.DataFrame(rows | ended), FREE, quotes=MARKET))

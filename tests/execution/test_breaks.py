@@ -83,17 +83,17 @@ CASES = {
         [],
     ),
     "strategies that hold more than the account": (
-        {"strategies": {"KO": {"A": 4.0, "B": 2.0}}},  # five are held, so that nobody has one less than none
+        {"strategies": {"KO": {"A": 4.0, "B": 2.0}}},  # five are held, so that -1 is unassigned
         [("strategies_differ", "warn", "KO", None, 5.0, 5.0)],
     ),
-    "strategies and nobody that do not add up to the position": (
+    "strategies and unassigned shares that do not add up to the position": (
         {"strategies": {"KO": {"A": 3.0}}, "positions": positions_of(SPY=4.0, KO=4.0)},
         [
             ("position_differs", "warn", "KO", None, 5.0, 4.0),
             ("strategies_differ", "warn", "KO", None, 5.0, 4.0),
         ],
     ),
-    "shares of nobody that others have traded": (
+    "unassigned shares that others have traded": (
         {
             "strategies": {"KO": {"A": 3.0}},
             "positions": positions_of(SPY=4.0, KO=7.0),

@@ -65,7 +65,7 @@ def test_a_request_is_answered_and_an_earlier_one_is_not(broker, journal, tmp_pa
 
 
 @pytest.mark.slow
-def test_what_fails_is_told(broker, journal, tmp_path, monkeypatch):
+def test_what_fails_is_reported(broker, journal, tmp_path, monkeypatch):
     def gone():
         raise BrokerError("the broker is closed")
 

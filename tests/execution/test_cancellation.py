@@ -1,4 +1,4 @@
-"""Own working orders cancelled before a new plan: each by its id, each confirmed, nobody else's."""
+"""Own working orders cancelled before a new plan: each by its id, each confirmed, no other client's."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What is final on record is true, whatever becomes of the broker's messages; judged by the venue's own journal.
+"""What is final on record is true, whatever happens to the broker's messages; checked by the venue's own journal.
 
 STOCKLEAN_HISTORIES=2000 tries so many; see ``tests/campaign/histories.py``. A history is of several orders.
 """
@@ -101,7 +101,7 @@ KILLED = (Session(killed_after=0.05),)
         ([*BUSTED, {"cancel": True}], ("CANCELLED", 0.0)),
     ],
 )
-def test_an_order_whose_executions_were_corrected_while_nobody_listened_is_final(steps, expected):
+def test_an_order_whose_executions_were_corrected_while_no_client_was_connected_is_final(steps, expected):
     # TWS reports the correction alone, and its statuses of before have counted more shares.
     history = history_of(steps, lost=(), sessions=KILLED)
     history.treatments["execution"] = Treatment(lost_at_first=1.0)

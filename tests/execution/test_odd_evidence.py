@@ -162,7 +162,7 @@ def test_a_report_of_ours_that_can_never_be_read_ends_the_run_within_its_timeout
         began = time.monotonic()
         with pytest.raises(sx.BrokerError, match=r"execDetails of r-SPY-BUY\) cannot be read.*resume r continues"):
             sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=2)
-        assert time.monotonic() - began < 20  # a loaded machine; reconnecting went on for ever
+        assert time.monotonic() - began < 20  # a loaded machine; reconnecting never ended
         assert broker.session < 12  # the pauses grow
         assert outcome(blotter.orders())[0] in ("UNKNOWN", "SUBMITTED")
 

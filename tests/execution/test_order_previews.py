@@ -80,7 +80,7 @@ def test_unknown_names_and_a_number_below_zero_are_errors():
         asked(orders(), most=-1)
 
 
-def test_a_refusal_and_silence_are_told_apart():
+def test_a_refusal_and_silence_are_distinguished():
     answers = {"KO": OrderPreview(refusal="too large (201)"), "TLT": BrokerError("no answer within 10 s")}
     previews, _ = asked(orders(), answers, most=3)
     assert previews["preview"].tolist() == ["ok", "no_answer", "refused"]

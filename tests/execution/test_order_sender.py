@@ -192,7 +192,7 @@ def test_an_interrupt_during_recording_sends_nothing_and_records_no_send():
         assert len(blotter.unresolved()) == 0
 
 
-# -- the sender by itself: three buys of ten shares at 10.00 ---------------------------------------------------
+# -- the sender alone: three buys of ten shares at 10.00 -------------------------------------------------------
 
 A, B, C = NAMES = ("r-S000-BUY", "r-S001-BUY", "r-S002-BUY")
 BUYS = [

@@ -1,4 +1,4 @@
-"""A whole account held against its record, over the wire."""
+"""An account compared with its record, over the wire."""
 
 import asyncio
 import shutil

@@ -31,7 +31,7 @@ CASES = {
     # written to a basket file, for a person to send
     "in a basket file": ([INTENT, EXPORTED], NOTHING, {"is_cleared": True}, "hold", "in a basket file"),
     "in a basket file, and sent by hand": ([INTENT, EXPORTED], OPEN, {}, "adopt", "client id 0"),
-    "sent by hand, and its fills are not told": (
+    "sent by hand, and its fills are not reported": (
         [INTENT, EXPORTED, OrderEvent("unknown", message="x")],
         NOTHING,
         {},

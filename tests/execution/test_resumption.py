@@ -51,7 +51,7 @@ def crash_before_order(number, venue, file, rows=THREE, *, after=False):
                 raise Crash
 
         connection.send_order = send_order
-        # Facts of the way down (not_sent, unknown, run_ended) would not be recorded by a killed process.
+        # Events of an orderly end (not_sent, unknown, run_ended) would not be recorded by a killed process.
         record = blotter._writer.put
         blotter._writer.put = lambda events=(), work=None: record(
             [f for f in events if f.kind not in ("not_sent", "unknown", "run_ended")], work

@@ -362,7 +362,7 @@ def test_a_halt_from_another_process_stops_a_run_within_one_order(venue, tmp_pat
             run.wait(60)
         left = blotter.events("r")
     accepted = [one for one in read_journal(venue.journal) if one["event"] == "order"]
-    # Held against the moment at which the halt could be read, however slow the machine that wrote it.
+    # Compared with the moment at which the halt could be read, however slow the machine that wrote it.
     sent = left[left["kind"] == "sending"]
     assert 3 < len(accepted) <= len(sent) < 500
     # A group is recorded before its first order leaves: what the halt then stopped is recorded as not sent.

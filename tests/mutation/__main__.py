@@ -354,7 +354,7 @@ def _try_one(tests, mutant, source, answer):
         if only == []:
             continue
         chosen = only or [name for name in seconds if name not in without]
-        # A mutant may loop for ever, and a busy machine is slow; the seconds are those of a run that was watched.
+        # A mutant may loop forever, and a busy machine is slow; the seconds are those of a run that was watched.
         outcome, _ = tests.run(20.0 + 3 * sum(map(seconds.get, chosen)), only=only, without=without)
         if outcome not in {SURVIVED, None}:
             return outcome

@@ -48,7 +48,7 @@ def test_a_frontier_says_what_each_rule_costs_and_leaves():
 
 def test_fees_are_by_the_tariff():
     # Three orders at the minimum of 1.00 would be over 1 % of the value: 100 of B cost 1.00, and so do the others.
-    # Sells pay 27.80 per million and 0.000195 a share besides.
+    # Sells pay 27.80 per million and 0.000195 a share in addition.
     levies = 30 * 9.99 * 27.8e-6 + 30 * 0.000195
     assert frontier()["fees"].tolist()[:2] == pytest.approx([3 + levies, 1 + levies])
 

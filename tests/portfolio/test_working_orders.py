@@ -44,7 +44,7 @@ def test_other_types_are_not_plain(kind):
     assert is_plain(orders_of(("A", "SELL", 5.0, 0.0), order_type=[kind])).tolist() == [False]
 
 
-def test_an_order_of_unknown_status_or_of_somebody_else_is_not_plain():
+def test_an_order_of_unknown_status_or_of_another_client_is_not_plain():
     assert is_plain(orders_of(("A", "BUY", 5.0, 0.0), status="UNKNOWN")).tolist() == [False]
     rows = [("A", "BUY", 5.0, 0.0)] * 4
     assert is_plain(orders_of(*rows, is_own=[True, False, None, math.nan])).tolist() == [True, False, False, False]

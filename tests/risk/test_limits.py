@@ -77,7 +77,7 @@ def test_the_default_limits_are_conservative():
     assert limits.max_over_target == 0.1  # ten per cent
     assert limits.max_adv_ratio == 0.05  # five per cent of a day's volume
     assert (limits.max_gross, limits.max_quote_age) == ("auto", "auto")
-    assert limits.closed_market is None  # warns, and blocks where nobody is asked
+    assert limits.closed_market is None  # warns, and blocks where no person is asked
     assert (limits.restricted, limits.confirmed_splits) == (frozenset(), frozenset())
     assert limits.off == [
         "max_order_notional",
@@ -140,7 +140,7 @@ def test_a_number_is_tighter_than_auto_and_auto_than_no_limit():
 
 
 def test_of_two_choices_for_a_closed_market_the_stricter_holds():
-    strict_last = ["ignore", "warn", None, "block"]  # None blocks where nobody is asked
+    strict_last = ["ignore", "warn", None, "block"]  # None blocks where no person is asked
     for number, one in enumerate(strict_last):
         for other in strict_last[number:]:
             mine, theirs = Limits(closed_market=one), Limits(closed_market=other)

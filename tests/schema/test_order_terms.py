@@ -1,4 +1,4 @@
-"""Terms of an order held against each other; the tables are those of IB's documents, written out by hand."""
+"""Terms of an order, checked against each other; the tables are those of IB's documents, written out by hand."""
 
 import json
 import math
@@ -148,7 +148,7 @@ def test_an_order_for_the_close_cannot_start_later():
     assert reason(order_type="MOC", good_after=NOW) == "good_after_not_allowed"
 
 
-def test_without_a_time_of_decision_a_good_till_is_not_judged():
+def test_without_a_time_of_decision_a_good_till_is_not_checked():
     terms = {"order_type": "LMT", "limit_price": 49.0, "tif": "GTD", "good_till": NOW}
     assert reason(**terms, decided_at=None) is None
 

@@ -72,7 +72,7 @@ def by_hand(limit, **columns):
     return checked["reasons"].fillna("").item()
 
 
-def test_a_limit_off_the_steps_that_the_quotes_tell_is_rejected():
+def test_a_limit_off_the_steps_of_the_quotes_is_rejected():
     assert by_hand(4.905) == ""
     assert by_hand(5.005) == "off_tick"
     assert by_hand(10.01) == "off_tick"

@@ -64,7 +64,7 @@ async def bought(ib, contract, quantity, order=None):
     return trade
 
 
-def test_details_tell_listings_apart_and_qualify_settles_which():
+def test_details_distinguish_listings_and_qualify_decides_which():
     async def script(ib, _):
         found = await ib.reqContractDetailsAsync(Stock("ABC", "SMART"))
         (unclear,) = await ib.qualifyContractsAsync(Stock("ABC", "SMART"))

@@ -1,4 +1,4 @@
-"""The quota method, held against its definition in exact fractions, and against what it promises."""
+"""The quota method, compared with its definition in exact fractions, and with what it promises."""
 
 from fractions import Fraction
 from math import ceil, floor
@@ -48,7 +48,7 @@ def test_the_rule_is_that_of_balinski_and_young(weights):
 @pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(WEIGHTS)
-def test_nobody_loses_a_unit_or_is_a_whole_one_away_and_all_end_at_their_weights(weights):
+def test_no_claimant_loses_a_unit_or_is_a_whole_one_away_and_all_end_at_their_weights(weights):
     everything = sum(weights)
     found = apportion(weights, range(everything + 1))
     for total in range(everything + 1):

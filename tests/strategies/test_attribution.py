@@ -268,7 +268,7 @@ def test_what_is_left_of_the_account_is_unassigned():
     ("own", "account", "is_unexplained"),
     [
         ({"A": 100.0}, 100.0, False),
-        ({"A": 100.0}, 160.0, False),  # 60 of nobody
+        ({"A": 100.0}, 160.0, False),  # 60 are unassigned
         ({"A": 100.0, "B": -40.0}, 60.0, False),
         ({"A": 100.0, "B": -100.0}, 0.0, False),
         ({}, -30.0, False),

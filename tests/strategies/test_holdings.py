@@ -18,7 +18,7 @@ def test_a_frame_and_a_mapping_are_read_alike():
     )
 
 
-def test_shares_of_nobody_are_left_out_only_where_that_is_meant():
+def test_unassigned_shares_are_ignored_only_where_that_is_meant():
     assert parse_holdings(FRAME, unassigned=True) == parse_holdings(FRAME.iloc[:2])
     with pytest.raises(InputError, match="'unassigned' cannot be the name of a strategy"):
         parse_holdings(FRAME)

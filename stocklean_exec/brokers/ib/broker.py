@@ -635,7 +635,7 @@ class IBBroker(Broker):
             try:
                 return await connection.preview(listing.contract, made)
             finally:
-                # TWS may take order ids in ascending sequence only: those prepared earlier are made anew.
+                # TWS may take order ids in ascending sequence only: those prepared earlier are made again.
                 self._last_id = max(self._last_id, connection.last_preview_id)
 
     def _broken_lots(self, tickets: Sequence[Ticket]) -> dict[str, tuple[str, str]]:

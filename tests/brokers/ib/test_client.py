@@ -100,7 +100,7 @@ def test_an_unreadable_execution_is_reported_as_a_failure():
     assert [call[0] for call in listener.calls] == ["is_foreign", "on_execution"]
 
 
-class Stranger(Recorder):
+class OtherOrders(Recorder):
     """A listener to which no order is its own."""
 
     def is_foreign(self, *order):
@@ -134,13 +134,13 @@ def test_an_open_order_of_ours_without_a_readable_quantity_is_a_failure():
         "message 5 of TWS (openOrder of TLT) cannot be read"
     ]
     assert causes(open_order_frame(client_id="x")).failed != []
-    assert causes(open_order_frame(quantity="x"), listener=Stranger()).failed == []
+    assert causes(open_order_frame(quantity="x"), listener=OtherOrders()).failed == []
 
 
 def test_messages_about_orders_of_others_may_be_unreadable():
     fee = frame(59, 1, "0000e0d5.67fe667b.01.01", "cheap", "USD", "", "", "")
     status = frame(3, 12, "Filled", "x", 0, 0, 77, 0, 0, 5, "", 0)
-    listener = causes(execution(shares="many"), fee, status, listener=Stranger())
+    listener = causes(execution(shares="many"), fee, status, listener=OtherOrders())
     assert listener.failed == []
     assert listener.calls == [
         ("is_foreign", 1, 77, "r-SPY-BUY"),
@@ -450,7 +450,7 @@ def test_what_waits_for_an_answer_fails_when_the_connection_is_gone():
 
 
 def previewing(*answers, order=None):
-    """The answer to a preview of an order, as a future, and what the listener was told."""
+    """The answer to a preview of an order, as a future, and what the listener received."""
 
     def ask(wire):
         return wire.request_preview(stock(), order or plain_order(orderId=3, orderRef="r-SPY-BUY"))
@@ -546,7 +546,7 @@ def test_a_preview_fails_when_the_connection_is_gone_and_late_answers_are_droppe
     assert wire.wrapper.listener.calls == []
 
 
-def test_closing_it_ourselves_is_told_to_the_listener():
+def test_closing_it_ourselves_is_reported_to_the_listener():
     _, _, wire = requesting(IBClient.stop)
     assert wire.wrapper.listener.is_closing
     assert not requesting(IBClient.is_usable)[2].wrapper.listener.is_closing

@@ -62,7 +62,7 @@ def test_silence_says_nothing_of_a_number():
 
 
 @pytest.mark.parametrize(("primary", "expected"), [("LSE", LONDON), ("ENEXT.BE", IRELAND), ("enext", IRELAND)])
-def test_a_primary_exchange_tells_two_listings_apart(primary, expected):
+def test_a_primary_exchange_distinguishes_two_listings(primary, expected):
     assert choose(Instrument("VOD", currency="GBP", primary_exchange=primary), [LONDON, IRELAND]) is expected
 
 

@@ -115,7 +115,7 @@ def test_a_number_of_another_symbol_is_refused_by_name(venue, blotter):
     assert states["reason"].tolist() == ["contract_mismatch"]
 
 
-def test_two_holdings_of_one_symbol_are_two_rows_and_are_told_apart_by_their_listing():
+def test_two_holdings_of_one_symbol_are_two_rows_distinguished_by_their_listing():
     held = {21: 100.0, 22: 40.0}
     with Simulator(seed=7, quotes=LISTED, positions=held, **MONEY) as venue, connect(venue) as broker:
         names = ["symbol", "quantity", "con_id", "primary_exchange"]
@@ -242,12 +242,12 @@ HOURS = {"switches": {"hours": "exchange"}}
 def test_a_contract_has_its_hours_and_a_market_the_time_of_tws():
     saturday = "2022-12-31T12:00:00"
     with Simulator(seed=7, quotes=LISTED, scenario=HOURS, start=saturday) as venue, connect(venue) as broker:
-        told = broker.trading_hours(targets(("GAW", 0.1, "GBP"), ("NOPE", 0.1)))
+        reported = broker.trading_hours(targets(("GAW", 0.1, "GBP"), ("NOPE", 0.1)))
         state = broker.account_state(["SPY"])
         found = sx.market_hours(["SPY"], broker).iloc[0]
-    assert told["symbol"].tolist() == ["GAW"]
-    assert told[["con_id", "primary_exchange", "time_zone"]].iloc[0].tolist() == [11, "LSE", "US/Eastern"]
-    assert told["hours"].iloc[0].startswith("20221231:CLOSED;20230101:CLOSED;20230102:0930-20230102:1600;")
+    assert reported["symbol"].tolist() == ["GAW"]
+    assert reported[["con_id", "primary_exchange", "time_zone"]].iloc[0].tolist() == [11, "LSE", "US/Eastern"]
+    assert reported["hours"].iloc[0].startswith("20221231:CLOSED;20230101:CLOSED;20230102:0930-20230102:1600;")
     assert f"{state.market_time:%Y-%m-%d %H}" == "2022-12-31 17"  # noon in New York
     assert not state.never_closes
     assert state.trading_hours["symbol"].tolist() == ["SPY"]

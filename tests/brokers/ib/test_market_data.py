@@ -78,7 +78,7 @@ def test_the_price_steps_of_a_rule_are_asked_for_once_for_all_its_contracts():
     connection = Table(found, {rule: live(400.0) for rule in rules.values()})
     frame = quotes(connection, *names, service=service)
     assert connection.asked == [*names, 7, 8]
-    # Pence: half a penny below 500, a penny from there on; rule 8 is not told, and DDD has none.
+    # Pence: half a penny below 500, a penny from there on; rule 8 is not reported, and DDD has none.
     assert frame["price_steps"].tolist()[:2] == ["0:0.005;5:0.01"] * 2
     assert frame["price_steps"].isna().tolist() == [False, False, True, True]
     asyncio.run(service.qualify(connection, [Instrument("AAA")]))
@@ -213,7 +213,7 @@ def test_hours_are_asked_again_when_they_are_half_a_day_old():
     assert connection.asked.count("SPY") == 2
 
 
-def test_hours_stay_where_tws_does_not_tell_them_again():
+def test_hours_stay_where_tws_does_not_report_them_again():
     service = MarketDataService()
     connection = Table({"SPY": [contract(1, hours="old", read_at=NOON)]})
     hours(service, connection, NOON, "SPY")

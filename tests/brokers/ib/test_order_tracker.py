@@ -63,9 +63,9 @@ def test_an_execution_is_matched_by_permanent_id_once_that_is_known():
 
 def test_an_order_id_with_the_reference_of_another_order_is_not_matched():
     tracker, published = tracker_with_order()
-    tracker.on_execution(EXECUTION._replace(order_ref="somebody-else"), ours=True)
+    tracker.on_execution(EXECUTION._replace(order_ref="other-client"), ours=True)
     assert published == []
-    assert tracker.orphans()["order_ref"].tolist() == ["somebody-else"]
+    assert tracker.orphans()["order_ref"].tolist() == ["other-client"]
 
 
 def test_a_planned_order_id_is_not_matched_before_the_order_is_sent():
@@ -79,7 +79,7 @@ def test_after_an_id_reset_orders_are_matched_by_reference_only(next_id):
     tracker, published = tracker_with_order()
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     tracker.connected(next_id)
-    assert not tracker.on_message(12, 202, "of somebody else")
+    assert not tracker.on_message(12, 202, "of another client")
     tracker.on_status(12, 5, "Cancelled", 0.0, 10.0, "", ours=True)
     assert len(published) == 1
     tracker.on_status(0, 77, "Cancelled", 0.0, 10.0, "", ours=False)
@@ -560,7 +560,7 @@ def test_an_impossible_filled_quantity_proves_no_end():
     assert derive_order(10.0, published).state == "CANCELLED"
 
 
-# -- an order that was met before its run was known ------------------------------------------------------------
+# -- an order that was reported before its run was known -------------------------------------------------------
 
 SENT_12 = OrderEvent("sending", "r", "r-SPY-BUY", NOON, order_id=12, client_id=1, attempt=1)
 

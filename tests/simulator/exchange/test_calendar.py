@@ -82,7 +82,7 @@ def test_a_session_of_any_length_repeats_every_24_hours():
     assert [calendar.next_close(one) for one in (opens, closes - 1, closes)] == [closes, closes, closes + day]
 
 
-def test_a_session_is_told_by_the_minute():
+def test_a_session_is_stated_to_the_minute():
     calendar = Calendar("always", (at("2022-12-29T10:01:30"), at("2022-12-29T10:11:30")))
     hours = "20221229:1001-20221229:1012;20221230:1001-20221230:1012"
     assert calendar.trading_hours(at("2022-12-29T10:05:00"), 2) == (hours, hours)

@@ -100,7 +100,7 @@ def listed(rows):
         (ContractSpec(con_id=7, currency="GBP"), []),
     ],
 )
-def test_currency_exchange_or_id_settle_which_listing_is_meant(spec, found):
+def test_currency_exchange_or_id_decide_which_listing_is_meant(spec, found):
     assert [one.key for one in listed(ROWS).find(spec)] == found
 
 

@@ -122,7 +122,7 @@ def test_market_rules_are_known_by_id(connect):
     assert [fields[3] for fields in connect().send("91", "1")] == ["321"]
 
 
-def test_the_rule_of_a_contract_with_price_steps_is_told_and_kept(connect):
+def test_the_rule_of_a_contract_with_price_steps_is_sent_and_kept(connect):
     peer = connect(quotes={"ABC": {"bid": 9.99, "ask": 10.01, "last": 10.0, "price_steps": "0:0.005;10:0.01"}})
     peer.send("9", "8", "5", "0", "ABC", "STK", "", "", "", "", "SMART", "", "USD", "", "", "0", "", "", "")
     rule = str(peer.venue.catalogue.by_key("ABC").market_rule)

@@ -171,7 +171,7 @@ def test_each_term_that_tws_refuses_has_its_code(changes, code):
         *(({"order_type": "LMT", "limit_price": 1.0, "tif": tif}, None) for tif in ("GTC", "IOC", "FOK", "OPG")),
     ],
 )
-def test_times_in_force_that_nobody_has_seen_accepted_can_be_refused(changes, code):
+def test_times_in_force_that_were_never_seen_accepted_can_be_refused(changes, code):
     request = replace(order(), **changes)
     assert order_validation.check_form(request, Switches()) is None
     refusal = order_validation.check_form(request, Switches(uncertain_tifs="refused"))

@@ -314,7 +314,7 @@ def shown(seen):
 def test_a_trailing_stop_follows_the_market_and_fills_in_the_captured_sequence(connect, kinds):
     peer = connect()
     seen = peer.place(1, action="SELL", order_type="TRAIL", trail_percent="1.5")
-    assert shown(seen) == [("PreSubmitted", "trigger", "2000.03")]  # the limit is captured, too, and nobody's
+    assert shown(seen) == [("PreSubmitted", "trigger", "2000.03")]  # the limit is captured, too, and was not given
     peer.venue.move("SPY", bid=409.9, ask=410.1, last=410.0)  # the stop is at 98.5 % of 410: 403.85
     peer.venue.move("SPY", bid=403.8, ask=404.0, last=403.9)
     assert peer.take() == []

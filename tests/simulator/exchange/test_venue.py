@@ -160,7 +160,7 @@ def test_a_client_id_can_stay_in_use_until_its_requests_are_processed(free, is_r
         assert not join(peer.venue).session.closed
 
 
-def test_nobody_can_connect_while_tws_restarts(connect, join):
+def test_no_client_can_connect_while_tws_restarts(connect, join):
     peer = connect()
     peer.venue.restart(1.5)
     assert peer.session.reason == "TWS restarts"
@@ -224,7 +224,7 @@ def test_requests_within_the_limit_of_any_second_pass_and_the_third_violation_cl
     assert answers(3) == ["ok"] * 3
     peer.venue.clock.advance(1.0)
     assert answers(3) == ["ok"] * 3
-    assert answers(4) == ["100", "ok", "ok", "ok"]  # counted anew after a violation
+    assert answers(4) == ["100", "ok", "ok", "ok"]  # counted again from 0 after a violation
     peer.venue.clock.advance(1.0)
     answers(3)
     peer.place(1)
