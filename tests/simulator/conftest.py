@@ -139,7 +139,7 @@ def make_venue():
         assert venue.failures == []
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def join(recorded):
     """Connects a peer to a venue at server version 176."""
     template = next(fields for fields in recorded["official", 176] if fields[0] == "3")

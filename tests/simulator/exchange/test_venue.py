@@ -294,26 +294,23 @@ orders = st.lists(
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(orders)
-def test_the_journal_and_the_accounts_always_agree(tmp_path_factory, history):
+def test_the_journal_and_the_accounts_always_agree(tmp_path_factory, join, history):
     """Cash and positions follow from the journal alone; no order is overfilled."""
     path = tmp_path_factory.mktemp("journal") / "j.jsonl"
     quotes = {
         symbol: {"bid": 99.95, "ask": 100.05, "bid_size": 300, "ask_size": 300} for symbol in ("SPY", "XOM", "IBM")
     }
     venue = Venue(Settings(quotes=quotes, journal=path))
-    session = Session(venue)
-    session.feed(b"API\0" + pack(b"v157..176") + pack_fields(["71", "2", "1", ""]))
+    peer = join(venue)
     for number, (symbol, action, quantity, kind, cents) in enumerate(history, start=1):
         price = round(100 + cents / 100, 2)
         if kind == "move":
             venue.move(symbol, bid=round(price - 0.05, 2), ask=round(price + 0.05, 2))
         elif kind == "cancel":
-            session.feed(pack_fields(["4", "1", str(max(number - 1, 1))]))
+            peer.send("4", "1", max(number - 1, 1))
         else:
-            limit = f"{price}" if kind == "LMT" else ""
-            core = [str(number), "0", symbol, "STK", "", "", "", "", "SMART", "", "USD", "", "", "", ""]
-            rest = [action, str(quantity), kind, limit, "", "DAY", "", "", "", "0", f"r{number}", "1"]
-            session.feed(pack_fields(["3", *core, *rest, *TAIL]))
+            limit = price if kind == "LMT" else ""
+            peer.place(number, symbol, action, quantity, kind, limit=limit, order_ref=f"r{number}")
     venue.close()
     events = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     cash, held, filled = 1_000_000.0, {}, {}
@@ -331,71 +328,3 @@ def test_the_journal_and_the_accounts_always_agree(tmp_path_factory, history):
     requested = {one["perm_id"]: one["quantity"] for one in events if one["event"] == "order"}
     assert all(quantity <= requested[perm_id] for perm_id, quantity in filled.items())
     assert venue.failures == []
-
-
-# What the official client sends after transmit for a plain order at 176.
-TAIL = [
-    "0",
-    "0",
-    "0",
-    "0",
-    "0",
-    "0",
-    "0",
-    "",
-    "0",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "0",
-    "",
-    "-1",
-    "0",
-    "",
-    "",
-    "0",
-    "",
-    "",
-    "0",
-    "0",
-    "",
-    "0",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "0",
-    "",
-    "",
-    "",
-    "",
-    "0",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "0",
-    "",
-    "",
-    "0",
-    "0",
-    "",
-    "",
-    "0",
-    "",
-    "0",
-    "0",
-    "0",
-    "0",
-]
