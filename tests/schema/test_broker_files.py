@@ -81,6 +81,13 @@ def basket(tmp_path, text):
     return tmp_path / "basket.csv"
 
 
+def problems_of(tmp_path, text):
+    """Code, row and column of each problem for which a basket is refused; and the error's text."""
+    with pytest.raises(InputError) as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    return [(problem.code, problem.row, problem.column) for problem in caught.value.problems], str(caught.value)
+
+
 def test_orders_of_a_basket_with_a_header_for_each_order_type(tmp_path):
     # the layout of ibkrguides.com: market orders under a header of eight columns, limit orders under one of nine
     text = (
@@ -103,9 +110,8 @@ def test_terms_that_would_not_be_sent_are_listed(tmp_path):
         f"{HEADER},StopPrice,PercentOffset,OutsideRth\nBUY,100,IBM,STK,SMART,USD,DAY,MKT,,,\n"
         "BUY,1,GE,STK,SMART,USD,DAY,STP,14.5,,true\nBUY,1,KO,STK,SMART,USD,DAY,REL,,.05,\n"
     )
-    with pytest.raises(InputError) as caught:
-        read_basket(basket(tmp_path, text), "run-1")
-    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+    found, _ = problems_of(tmp_path, text)
+    assert found == [
         ("order_term_unread", 1, "StopPrice"),
         ("order_term_unread", 1, "OutsideRth"),
         ("order_term_unread", 2, "PercentOffset"),
@@ -141,9 +147,9 @@ def test_every_time_that_is_not_one_moment_is_listed(tmp_path):
         "BUY,1,B,STK,SMART,USD,GTD,LMT,9,20261231 16:00:00 US/Eastern,20261101 01:30:00 US/Eastern\n"
         "BUY,1,C,STK,SMART,USD,GTD,LMT,9,12/31/2026 16:00,\n"
     )
-    with pytest.raises(InputError, match="write UTC or US/Eastern after it") as caught:
-        read_basket(basket(tmp_path, text), "run-1")
-    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+    found, error = problems_of(tmp_path, text)
+    assert "write UTC or US/Eastern after it" in error
+    assert found == [
         ("naive_time", 0, "GoodTilDate"),
         ("time_ambiguous", 1, "GoodAfter"),
         ("time_dtype", 2, "GoodTilDate"),
@@ -155,9 +161,8 @@ def test_a_price_that_may_be_in_pence_is_refused(tmp_path):
         f"{HEADER},LmtPrice,AuxPrice\nBUY,1,VOD,STK,LSE,GBP,DAY,LMT,70,\nSELL,1,BP,STK,LSE,gbp,DAY,STP,,400\n"
         "BUY,1,RIO,STK,LSE,GBP,DAY,REL,,0\nBUY,1,SAP,STK,IBIS,EUR,DAY,LMT,200,\n"
     )
-    with pytest.raises(InputError) as caught:
-        read_basket(basket(tmp_path, text), "run-1")
-    assert [(problem.code, problem.row, problem.column) for problem in caught.value.problems] == [
+    found, _ = problems_of(tmp_path, text)
+    assert found == [
         ("price_unit_unknown", 0, "LmtPrice"),
         ("price_unit_unknown", 1, "AuxPrice"),
     ]

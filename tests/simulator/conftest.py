@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def recorded():
         key = (row["client"], int(row["server_version"]))
         clients.setdefault(key, []).append(payload_fields(row["payload"]))
     return clients
+
+
+@pytest.fixture
+def no_decoding_errors(caplog):
+    """The client must decode everything the simulator sends, without a logged exception."""
+    caplog.set_level(logging.ERROR)
+    yield
+    assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
 
 
 class Peer:

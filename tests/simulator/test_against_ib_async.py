@@ -1,7 +1,6 @@
 """An independent check of the simulator: the real, unmodified ib_async 2.1 over a real socket."""
 
 import asyncio
-import logging
 
 import pytest
 
@@ -9,66 +8,22 @@ ib_async = pytest.importorskip("ib_async")
 
 from ib_async import IB, ExecutionFilter, LimitOrder, MarketOrder, Order, Stock, TagValue  # noqa: E402 - see above
 
-from stocklean_exec.simulator import Settings, start  # noqa: E402 - see above
+from tests.simulator import ib_clients  # noqa: E402 - see above
+from tests.simulator.ib_clients import WAIT, until  # noqa: E402 - see above
 
 QUOTES = {
     "SPY": {"bid": 399.90, "ask": 400.10, "last": 400.0, "close": 398.0, "bid_size": 300, "ask_size": 200},
     "XOM": {"bid": 99.95, "ask": 100.05, "last": 100.0, "close": 100.0},
 }
-WAIT = 10
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
-
-
-class Setup:
-    """A server, and clients that are closed after the test."""
-
-    def __init__(self, server):
-        self.server = server
-        self.clients = []
-
-    async def connect(self, client_id=3, **options):
-        ib = IB()
-        self.clients.append(ib)
-        await ib.connectAsync("127.0.0.1", self.server.port, clientId=client_id, timeout=WAIT, **options)
-        return ib
-
-    async def contract(self, ib, symbol="SPY"):
-        (found,) = await ib.qualifyContractsAsync(Stock(symbol, "SMART", "USD"))
-        return found
-
-
-async def until(event, condition):
-    """Wait for ``event`` until ``condition`` holds; the clock is used for the timeout only."""
-    fired = asyncio.Event()
-    event += lambda *_: fired.set()
-    while not condition():
-        await asyncio.wait_for(fired.wait(), WAIT)
-        fired.clear()
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*"),
+    pytest.mark.usefixtures("no_decoding_errors"),
+]
 
 
 def play(script, **options):
     """Run ``script(setup)`` in a fresh loop with a fresh server."""
-
-    async def main():
-        server = await start(Settings(quotes=QUOTES, seed=7, **options))
-        setup = Setup(server)
-        try:
-            return await asyncio.wait_for(script(setup), 60)
-        finally:
-            for ib in setup.clients:
-                ib.disconnect()
-            await server.close()
-            assert server.venue.failures == []
-
-    return asyncio.run(main())
-
-
-@pytest.fixture(autouse=True)
-def no_decoding_errors(caplog):
-    """The client must decode everything the simulator sends, without a logged exception."""
-    caplog.set_level(logging.ERROR)
-    yield
-    assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
+    return ib_clients.play(script, QUOTES, **options)
 
 
 @pytest.mark.parametrize("version", [157, 164, 173, 176, 178])

@@ -1,16 +1,15 @@
 """Money of several currencies and units, as the real ib_async 2.1 reads it over a real socket."""
 
-import asyncio
-import logging
 from datetime import UTC, datetime
 
 import pytest
 
 ib_async = pytest.importorskip("ib_async")
 
-from ib_async import IB, Forex, LimitOrder, MarketOrder, Stock  # noqa: E402 - see above
+from ib_async import Forex, LimitOrder, MarketOrder, Stock  # noqa: E402 - see above
 
-from stocklean_exec.simulator import Settings, start  # noqa: E402 - see above
+from tests.simulator import ib_clients  # noqa: E402 - see above
+from tests.simulator.ib_clients import until  # noqa: E402 - see above
 
 LISTED = [
     {"symbol": "SPY", "bid": 399.90, "ask": 400.10, "last": 400.0},
@@ -18,42 +17,19 @@ LISTED = [
     {"symbol": "ABC", "bid": 804.5, "ask": 805.5, "last": 805.0, "currency": "GBP", "primary_exchange": "LSE"}
     | {"price_magnifier": 100, "min_tick": 0.5, "min_size": 1, "size_increment": 1},
 ]
-WAIT = 10
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*"),
+    pytest.mark.usefixtures("no_decoding_errors"),
+]
 
 
 def play(script, **options):
     """Run ``script(ib, server)`` with a fresh server and a connected client."""
 
-    async def main():
-        server = await start(Settings(quotes=LISTED, seed=7, **options))
-        ib = IB()
-        try:
-            await ib.connectAsync("127.0.0.1", server.port, clientId=3, timeout=WAIT)
-            return await asyncio.wait_for(script(ib, server), 60)
-        finally:
-            ib.disconnect()
-            await server.close()
-            assert server.venue.failures == []
+    async def connected(setup):
+        return await script(await setup.connect(), setup.server)
 
-    return asyncio.run(main())
-
-
-@pytest.fixture(autouse=True)
-def no_decoding_errors(caplog):
-    """The client must decode everything the simulator sends, without a logged exception."""
-    caplog.set_level(logging.ERROR)
-    yield
-    assert [one for one in caplog.records if one.exc_info or "Error handling" in one.message] == []
-
-
-async def until(event, condition):
-    """Wait for ``event`` until ``condition`` holds; the clock is used for the timeout only."""
-    fired = asyncio.Event()
-    event += lambda *_: fired.set()
-    while not condition():
-        await asyncio.wait_for(fired.wait(), WAIT)
-        fired.clear()
+    return ib_clients.play(connected, LISTED, **options)
 
 
 async def bought(ib, contract, quantity, order=None):

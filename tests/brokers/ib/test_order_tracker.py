@@ -265,22 +265,29 @@ COMPLETE = [
 ]
 
 
+def deliver(tracker, message):
+    """Pass one message to the tracker as TWS sends it."""
+    match message:
+        case "open", word:
+            tracker.on_open_order(12, 1, 77, "r-SPY-BUY", word, 10.0, ours=True)
+        case "status", word, filled:
+            tracker.on_status(12, 77, word, filled, 10.0 - filled, "", ours=True)
+        case "fill", exec_id, shares:
+            tracker.on_execution(EXECUTION._replace(exec_id=exec_id, shares=shares), ours=True)
+        case "fee", exec_id:
+            tracker.on_commission(exec_id, 0.5, "USD")
+        case "message", code:
+            tracker.on_message(12, code, "text")
+        case "completed", word, filled:
+            tracker.on_completed(77, "r-SPY-BUY", word, filled, "", client_id=1)
+
+
 @pytest.mark.slow
 @given(MESSAGES, st.permutations(COMPLETE))
 def test_any_sequence_and_repetition_of_reports_gives_the_same_final_state(noise, reports):
     tracker, published = tracker_with_order()
     for message in [*noise, *reports, *noise]:
-        match message:
-            case "open", word:
-                tracker.on_open_order(12, 1, 77, "r-SPY-BUY", word, 10.0, ours=True)
-            case "status", word, filled:
-                tracker.on_status(12, 77, word, filled, 10.0 - filled, "", ours=True)
-            case "fill", exec_id, shares:
-                tracker.on_execution(EXECUTION._replace(exec_id=exec_id, shares=shares), ours=True)
-            case "fee", exec_id:
-                tracker.on_commission(exec_id, 0.5, "USD")
-            case "message", code:
-                tracker.on_message(12, code, "text")
+        deliver(tracker, message)
     state = derive_order(10.0, published)
     assert (state.status, state.filled, state.commission) == ("FILLED", 10.0, 1.0)
     assert tracker.is_quiet()
@@ -318,19 +325,7 @@ ANY_MESSAGES = st.lists(
 def test_tracker_and_record_agree_after_every_message_whether_the_order_has_ended(messages):
     tracker, published = tracker_with_order()
     for message in messages:
-        match message:
-            case "open", word:
-                tracker.on_open_order(12, 1, 77, "r-SPY-BUY", word, 10.0, ours=True)
-            case "status", word, filled:
-                tracker.on_status(12, 77, word, filled, 10.0 - filled, "", ours=True)
-            case "fill", exec_id, shares:
-                tracker.on_execution(EXECUTION._replace(exec_id=exec_id, shares=shares), ours=True)
-            case "fee", exec_id:
-                tracker.on_commission(exec_id, 0.5, "USD")
-            case "message", code:
-                tracker.on_message(12, code, "text")
-            case "completed", word, filled:
-                tracker.on_completed(77, "r-SPY-BUY", word, filled, "", client_id=1)
+        deliver(tracker, message)
         assert (tracker.working() == []) == derive_order(10.0, published).has_ended
 
 
