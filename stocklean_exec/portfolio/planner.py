@@ -75,6 +75,7 @@ from stocklean_exec.schema.order_input import (
     SEC_TYPES,
     TIFS,
     parse_open_orders,
+    support_problems,
 )
 from stocklean_exec.schema.order_terms import LIMITED, STOPS, TIFS_OF_TYPE, limit_problem, term_problems
 from stocklean_exec.schema.price_steps import PRICE_STEPS, steps_at
@@ -539,12 +540,7 @@ def _refusals(
 ) -> Iterator[tuple[str, str]]:
     kind, tif, limit, tick = terms.order_type[index], terms.tif[index], terms.limit[index], terms.tick[index]
     sec_type, symbol, size = book.sec_type[index], book.symbols[index], abs(sizes.desired[index])
-    if sec_type not in SEC_TYPES:
-        yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
-    if kind not in ORDER_TYPES:
-        yield "order_type_unsupported", f"{kind!r} is not one of {', '.join(ORDER_TYPES)}"
-    if tif not in TIFS:
-        yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
+    yield from support_problems(sec_type, kind, tif)
     own, side = terms.own_limit[index], "BUY" if sizes.desired[index] > 0 else "SELL"
     yield from term_problems(kind, own, tif, side, terms.more.problem_terms(index, own))
     yield from _limit_refusals(kind, limit, tick, buy=sizes.desired[index] > 0)

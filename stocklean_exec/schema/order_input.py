@@ -62,6 +62,7 @@ __all__ = [
     "find_order_problem",
     "parse_open_orders",
     "parse_orders",
+    "support_problems",
 ]
 
 SIDES = ("BUY", "SELL")
@@ -277,19 +278,23 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
     odd = (frame["status"] != "REJECTED").to_numpy(dtype=bool) & (lot > 1)
     odd &= (frame["target_quantity"] != 0).to_numpy(dtype=bool)
     odd[odd] = np.mod(quantity[odd], lot[odd]) != 0
-    rows = np.flatnonzero(odd).tolist()
+    texts = {
+        row: f"{quantity[row]:g} is not a multiple of lot_size {lot[row]:g}"
+        for row in np.flatnonzero(odd).tolist()
+    }
+    return _warn(frame, "lot_size", texts, "quantity")
+
+
+def _warn(frame: pd.DataFrame, code: str, texts: dict[int, str], column: str) -> pd.DataFrame:
+    """Add one warning about a column for each row position in ``texts``."""
+    symbols = frame["symbol"]
     return add_warnings(
         frame,
         [
             warning_row(
-                "lot_size",
-                f"{quantity[row]:g} is not a multiple of lot_size {lot[row]:g}",
-                table="orders",
-                row=frame.index[row],
-                symbol=str(frame["symbol"].iloc[row]),
-                column="quantity",
+                code, text, table="orders", row=frame.index[row], symbol=str(symbols.iloc[row]), column=column
             )
-            for row in rows
+            for row, text in texts.items()
         ],
     )
 
@@ -363,20 +368,11 @@ def _note_stops(frame: pd.DataFrame) -> pd.DataFrame:
     trigger, price = (frame[name].to_numpy(dtype="float64") for name in ("aux_price", "decision_price"))
     buy = (frame["side"] == "BUY").to_numpy(dtype=bool)
     reached = is_stop & np.where(buy, trigger <= price, trigger >= price)
-    return add_warnings(
-        frame,
-        [
-            warning_row(
-                "stop_triggered",
-                f"the market of {price[row]:g} has passed the trigger of {trigger[row]:g}: it would trade at once",
-                table="orders",
-                row=frame.index[row],
-                symbol=str(frame["symbol"].iloc[row]),
-                column="aux_price",
-            )
-            for row in np.flatnonzero(reached).tolist()
-        ],
-    )
+    texts = {
+        row: f"the market of {price[row]:g} has passed the trigger of {trigger[row]:g}: it would trade at once"
+        for row in np.flatnonzero(reached).tolist()
+    }
+    return _warn(frame, "stop_triggered", texts, "aux_price")
 
 
 def _read_keys(validator: FrameValidator, symbols: list[str]) -> None:
@@ -548,12 +544,7 @@ def _order_problems(
     if side not in SIDES:
         yield "side_invalid", f"{side!r} is not one of {', '.join(SIDES)}"
     yield from _quantity_problems(quantity, 1.0 if math.isnan(lot_size) else lot_size)
-    if sec_type not in SEC_TYPES:
-        yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
-    if order_type not in ORDER_TYPES:
-        yield "order_type_unsupported", f"{order_type!r} is not one of {', '.join(ORDER_TYPES)}"
-    if tif not in TIFS:
-        yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
+    yield from support_problems(sec_type, order_type, tif)
     yield from _limit_problems(order_type, limit_price, tick_size)
     yield from term_problems(order_type, limit_price, tif, side, terms)
     if order_type in CAPPED and math.isnan(limit_price) and not math.isnan(terms.limit_offset_bps):
@@ -561,6 +552,22 @@ def _order_problems(
         yield "limit_missing", f"the cap of a {order_type} order cannot be computed: no {source} price is known"
     if order_type in STOPS:
         yield from _tick_problems(terms.aux_price, tick_size)
+
+
+def support_problems(sec_type: str, order_type: str, tif: str) -> Iterator[tuple[str, str]]:
+    """What is not supported of a security type, an order type and a time in force: codes and texts.
+
+    Examples
+    --------
+    >>> dict(support_problems("STK", "MIT", "DAY")).keys()
+    dict_keys(['order_type_unsupported'])
+    """
+    if sec_type not in SEC_TYPES:
+        yield "sec_type_unsupported", f"{sec_type!r} is not one of {', '.join(SEC_TYPES)}"
+    if order_type not in ORDER_TYPES:
+        yield "order_type_unsupported", f"{order_type!r} is not one of {', '.join(ORDER_TYPES)}"
+    if tif not in TIFS:
+        yield "tif_invalid", f"{tif!r} is not one of {', '.join(TIFS)}"
 
 
 def _quantity_problems(quantity: float, lot: float) -> Iterator[tuple[str, str]]:
