@@ -28,23 +28,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import stocklean_exec as sx
 from stocklean_exec.portfolio.covariance import Risk, tracking_error
 from stocklean_exec.portfolio.turnover import limited_trades
+from tests.benchmarks.tools import clocked
 
 NOON = pd.Timestamp("2026-06-01 15:00", tz="UTC")
 LIMIT_MS = {500: 50, 5_000: 250}
 FRONTIER_LIMIT_MS = 2_000
 FACTORS = {50: 5, 500: 10, 5_000: 20}
 CAP = 0.66
-
-
-def clocked(work, repeats):
-    """Median milliseconds on the clock, and least milliseconds of the processor."""
-    wall, cpu = [], []
-    for _ in range(repeats):
-        started, used = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - used)
-    return float(np.median(wall)) * 1e3, min(cpu) * 1e3
 
 
 def factor_model(names, rng):

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -27,6 +27,8 @@ import comm
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.ib.broker import IBBroker
@@ -34,6 +36,7 @@ from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_handle import Run
 from stocklean_exec.execution.run_monitor import RunMonitor
 from stocklean_exec.simulator import Simulator, read_journal
+from tests.benchmarks.tools import browser_tools
 
 WATCH = """() => {
   window.painted = [];
@@ -41,15 +44,6 @@ WATCH = """() => {
   const note = () => window.painted.push([Number(root.dataset.events), Date.now()]);
   new MutationObserver(() => requestAnimationFrame(note)).observe(root, { attributeFilter: ["data-events"] });
 }"""
-
-
-def browser_tools():
-    """Load what the browser tests are made with."""
-    file = Path(__file__).parents[1] / "browser" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("browser_tools", file)
-    tools = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tools)
-    return tools
 
 
 def hand_made_run(blotter, orders=50):

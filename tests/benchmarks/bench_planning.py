@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from stocklean_exec.portfolio.lot_rounding import active_share_value, lower_bound, round_units
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.risk.pre_trade_checks import check_orders
+from tests.benchmarks.tools import clocked
 
 CASES = [(50, 100_000.0), (500, 1_000_000.0), (5_000, 10_000_000.0)]
 NOT_RUN = "not run: --small"
@@ -117,17 +118,6 @@ def currencies_table():
             ):
                 wall, cpu = clocked(work)
                 print(f"{names:5d} {what + ', ' + label:24} {wall:12.2f} {cpu:12.2f} {LIMIT_MS:12d}", flush=True)
-
-
-def clocked(work, repeats=15):
-    """Median milliseconds on the clock, and least milliseconds of the processor."""
-    wall, cpu = [], []
-    for _ in range(repeats):
-        started, used = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - used)
-    return float(np.median(wall)) * 1e3, min(cpu) * 1e3
 
 
 def main():

@@ -11,7 +11,6 @@ Run ``python tests/benchmarks/bench_review.py [--orders N ...] [--jupyterlab]``;
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import statistics
 import sys
 import tempfile
@@ -21,7 +20,10 @@ from pathlib import Path
 
 import comm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import stocklean_exec as sx
+from tests.benchmarks.tools import browser_tools
 
 SETUP = """
 import pandas as pd, stocklean_exec as sx
@@ -47,15 +49,6 @@ CANDIDATES = {
         "table.dataTable tbody tr:nth-child(3)",
     ),
 }
-
-
-def browser_tools():
-    """Load what the browser tests are made with."""
-    file = Path(__file__).parents[1] / "browser" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("browser_tools", file)
-    tools = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tools)
-    return tools
 
 
 def made(count):

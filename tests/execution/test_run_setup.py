@@ -34,6 +34,21 @@ def approved(broker, run_id="r"):
     return review.result()
 
 
+def recorded_arguments(monkeypatch, kind):
+    """Replace the runner by one that sends nothing; a list that receives its arguments of this type."""
+    seen = []
+
+    class Recorder:
+        def __init__(self, *arguments):
+            seen.extend(one for one in arguments if isinstance(one, kind))
+
+        async def work(self):
+            pass
+
+    monkeypatch.setattr(run_setup, "Runner", Recorder)
+    return seen
+
+
 @pytest.mark.slow
 def test_an_order_over_the_runs_cap_is_refused_and_a_smaller_later_one_is_sent(broker, blotter):
     limits = sx.Limits(max_total_notional=4_500)
@@ -78,16 +93,7 @@ def test_the_cap_of_a_minute_counts_the_orders_of_other_runs(blotter):
 @pytest.mark.parametrize(("only", "may_leave"), [(None, ["KO", "SPY", "TLT"]), ({"r-SPY-BUY"}, ["SPY"])])
 def test_each_approved_or_selected_order_may_be_sent_once(broker, blotter, monkeypatch, only, may_leave):
     sx.submit_orders(approved(broker), broker, blotter, limits=sx.Limits(max_total_notional=1))  # sends none
-    seen = []
-
-    class BudgetRecorder:
-        def __init__(self, *arguments):
-            seen.extend(one for one in arguments if isinstance(one, SendBudget))
-
-        async def work(self):
-            pass
-
-    monkeypatch.setattr(run_setup, "Runner", BudgetRecorder)
+    seen = recorded_arguments(monkeypatch, SendBudget)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, only))
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 
@@ -115,16 +121,7 @@ def test_the_orders_of_a_record_are_sent_with_what_it_knows_of_them():
 def test_a_run_keeps_the_cash_of_its_limits_and_the_lots_of_its_orders(broker, blotter, monkeypatch):
     limits = sx.Limits(max_total_notional=1, min_cash_after=250.0)
     sx.submit_orders(approved(broker), broker, blotter, limits=limits)  # sends none
-    seen = []
-
-    class TermsRecorder:
-        def __init__(self, *arguments):
-            seen.extend(one for one in arguments if isinstance(one, RunTerms))
-
-        async def work(self):
-            pass
-
-    monkeypatch.setattr(run_setup, "Runner", TermsRecorder)
+    seen = recorded_arguments(monkeypatch, RunTerms)
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), limits, None))
     assert seen[0].min_cash == 250.0
     assert seen[0].lots == {f"r-{symbol}-BUY": 1.0 for symbol in QUOTES}
