@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.coverage.__main__ import ROOT, file_of_tests, measure, modules, name_of, shown
+from tests.coverage.__main__ import ROOT, measure, name_of, shown
+from tests.mirror import file_of_tests, files_of_tests, modules
 
 PRICE = '''"""Prices."""
 
@@ -88,5 +89,17 @@ def test_module_and_test_file_names_follow_the_directory_tree():
     assert name_of(Path("stocklean_exec/simulator/book.py")) == "simulator.book"
     assert file_of_tests(Path("stocklean_exec/gate.py")) == Path("tests/test_gate.py")
     assert file_of_tests(Path("stocklean_exec/simulator/__main__.py")) == Path("tests/simulator/test_main.py")
-    have_none = [module for module in modules() if not (ROOT / file_of_tests(module)).exists()]
+    have_none = [
+        module for module in modules(ROOT, "stocklean_exec") if not (ROOT / file_of_tests(module)).exists()
+    ]
     assert not [module for module in have_none if module.stem not in ("__init__", "__main__", "_version")]
+
+
+def test_the_tests_of_a_module_may_be_in_several_files_beside_each_other(shop):
+    for name in ("test_price_parts", "test_prices", "test_price_list"):
+        (shop / f"tests/inner/{name}.py").write_text("")
+    (shop / "shop/inner/price_list.py").write_text("")  # has tests of its own
+    found = [Path("tests/inner/test_price.py"), Path("tests/inner/test_price_parts.py")]
+    assert files_of_tests(MODULE, shop) == found
+    assert files_of_tests(Path("shop/inner/price_list.py"), shop) == [Path("tests/inner/test_price_list.py")]
+    assert files_of_tests(Path("shop/other.py"), shop) == []

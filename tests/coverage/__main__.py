@@ -1,9 +1,9 @@
-"""How much of each module is run by its own test file and its own docstrings, and by nothing else.
+"""How much of each module is run by its own tests and its own docstrings, and by nothing else.
 
 ``python -m tests.coverage`` takes every module of the package, ``--modules gate,simulator.book`` some of them.
-What counts is the test file that mirrors a module (``tests/test_gate.py`` for ``stocklean_exec/gate.py``, and
-in folders too) and its doctests: what other tests happen to run on their way says nothing about whether they
-would notice a mistake there.
+What counts are the test files that mirror a module (``tests/test_gate.py`` for ``stocklean_exec/gate.py``, in
+folders too, and ``tests/test_gate_*.py``) and its doctests: what other tests happen to run on their way says
+nothing about whether they would notice a mistake there.
 
 Lines and branches count; what only a child process of a test runs does not.
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coverage import Coverage
+from tests.mirror import files_of_tests, modules
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "stocklean_exec"
@@ -35,25 +36,15 @@ class Result(NamedTuple):
     is_passed: bool
 
 
-def modules(root: Path = ROOT, package: str = PACKAGE) -> list[Path]:
-    """Every module of the package, relative to ``root``."""
-    return sorted(path.relative_to(root) for path in (root / package).rglob("*.py"))
-
-
 def name_of(module: Path) -> str:
     """``simulator.book`` for ``stocklean_exec/simulator/book.py``."""
     return ".".join(module.with_suffix("").parts[1:])
 
 
-def file_of_tests(module: Path) -> Path:
-    """Where the tests of a module are: its own path below ``tests``, with ``test_`` before its name."""
-    return Path("tests", *module.parts[1:-1], f"test_{module.stem.strip('_')}.py")
-
-
 def measure(module: Path, root: Path = ROOT) -> Result:
     """Run a module's tests and doctests under coverage."""
     doctests = [] if module.stem == "__main__" else [module]  # to import one is to run its program
-    places = [str(place) for place in (file_of_tests(module), *doctests) if (root / place).exists()]
+    places = [str(place) for place in (*files_of_tests(module, root), *doctests)]
     if not places:
         return Result(name_of(module), 0.0, [], is_passed=True)
     with tempfile.TemporaryDirectory(prefix="stocklean-coverage-") as folder:
@@ -106,7 +97,7 @@ def main() -> int:
     parser.add_argument("--modules", help="names with commas, such as gate,simulator.book; all by default")
     parser.add_argument("--least", type=float, default=0.0, metavar="PERCENT", help="what each must reach")
     options = parser.parse_args()
-    found = {name_of(module): module for module in modules()}
+    found = {name_of(module): module for module in modules(ROOT, PACKAGE)}
     wanted = options.modules.split(",") if options.modules else list(found)
     unknown = [name for name in wanted if name not in found]
     if unknown:

@@ -27,6 +27,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.mirror import file_of_tests, files_of_tests
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results.tsv"
 SUMMARY = Path(__file__).parent / "README.md"
@@ -285,14 +287,14 @@ def statement(source, line):
 
 
 class Runner:
-    """The tests of one file in a copy of the project, run as often as wanted in forks of one process.
+    """The tests of some files in a copy of the project, run as often as wanted in forks of one process.
 
     Parameters
     ----------
     folder : Path
         The copy of the project.
     tests : str
-        The test file in it.
+        The test files in it, with spaces between.
     """
 
     def __init__(self, folder, tests):
@@ -366,12 +368,6 @@ def find(module, package, root):
     return root.joinpath(package, *module.split(".")).with_suffix(".py")
 
 
-def _tests_of(module):
-    """Tests mirror the tree: ``risk.limits`` is tested by ``tests/risk/test_limits.py``."""
-    *folders, name = module.split(".")
-    return "/".join(["tests", *folders, f"test_{name}.py"])
-
-
 def try_module(module, *, package="stocklean_exec", root=ROOT, chosen=None, say=print, note=None):
     """Try mutants of a module, by default all; return how many were killed, and those that survived.
 
@@ -388,7 +384,7 @@ def try_module(module, *, package="stocklean_exec", root=ROOT, chosen=None, say=
     place = find(module, package, root).relative_to(root)
     source = (root / place).read_text("utf-8")
     chosen = mutants(source) if chosen is None else chosen
-    file, survived = _tests_of(module), []
+    files, survived = " ".join(map(str, files_of_tests(place, root) or [file_of_tests(place)])), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in (package, *_COPIED):
@@ -396,10 +392,10 @@ def try_module(module, *, package="stocklean_exec", root=ROOT, chosen=None, say=
                 shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             elif (root / part).exists():
                 shutil.copy(root / part, folder / part)
-        with Runner(folder, file) as tests:
+        with Runner(folder, files) as tests:
             outcome, answer = tests.run(1_200.0, watch=folder / place, bytecode=True)
             if outcome != SURVIVED:
-                raise RuntimeError(f"{file} does not pass without a mutation: {answer['output']}")
+                raise RuntimeError(f"{files} does not pass without a mutation: {answer['output']}")
             for stale in (folder / place).parent.glob(f"__pycache__/{module.rsplit('.', 1)[-1]}.*"):
                 stale.unlink()
             for mutant in chosen:

@@ -101,7 +101,7 @@ def _run(request):
         "addopts=--import-mode=importlib",
     ]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of plugins that are loaded already
-    code = pytest.main([*options, request["tests"]], plugins=[Selection(request)])
+    code = pytest.main([*options, *request["tests"].split()], plugins=[Selection(request)])
     os._exit(int(code))
 
 
