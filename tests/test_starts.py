@@ -77,7 +77,7 @@ def test_the_checker_finds_nothing_if_one_worker_sent_the_run_once():
         (ONCE + ONCE, ["sent", "sent"], 2, "2 workers have sent the run"),
         (ONCE + Counter({"s1-KO-BUY": 1}), ["sent", "broker"], 1, "s1-KO-BUY was accepted 2 times"),
         (Counter({"s1-KO-BUY": 1}), ["sent", "lock"], 0, "s1-SPY-BUY was not sent"),
-        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lock"], 0, "s1-TLT-BUY is no order of the run"),
+        (ONCE + Counter({"s1-TLT-BUY": 1}), ["sent", "lock"], 0, "s1-TLT-BUY is not an order of the run"),
         (Counter(), ["lock", "lock"], 0, "0 workers have sent the run"),
         (ONCE, ["sent", "failed"], 0, "a worker ended: failed"),
     ],

@@ -34,7 +34,7 @@ class Pacer:
 
     Parameters
     ----------
-    rate : messages a second; 0 is no limit
+    rate : messages a second; 0 means no limit
     burst : messages that may go at once
     clock : a monotonic clock, in seconds
     sleep : how to wait

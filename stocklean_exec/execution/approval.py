@@ -124,7 +124,7 @@ def verify(frame: pd.DataFrame) -> str:
 
 
 def shorter(one: float | None, other: float | None) -> float | None:
-    """Return the shorter of two times; None is no limit.
+    """Return the shorter of two times; None means no limit.
 
     Examples
     --------

@@ -28,7 +28,7 @@ class ArrivalQuote(NamedTuple):
 
 
 def quotes_by_symbol(quotes: pd.DataFrame) -> dict[str, ArrivalQuote]:
-    """Read a table of quotes; without a last trade, the previous close stands for it.
+    """Read a table of quotes; without a last trade, the previous close takes its place.
 
     Examples
     --------

@@ -394,5 +394,5 @@ def describe_available(funding: Funding, now: datetime, sold: Iterable[Ticket] =
     day = min(days, default=None) or settlement_of(today, "USD").day
     return (
         f"{text}; the proceeds of today's sales settle on {day:%Y-%m-%d} at the earliest (unsettled='allow' buys "
-        "with them now, account_kind='margin' says that this is no cash account)"
+        "with them now, account_kind='margin' says that this is not a cash account)"
     )

@@ -17,7 +17,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between reconnections, as in 
 class Reconnections:
     """Lost connections since a run last made progress.
 
-    A report that cannot be read is repeated by each connection: reconnecting must end all the same.
+    A report that cannot be read is repeated by each connection: reconnecting must end nevertheless.
 
     Parameters
     ----------

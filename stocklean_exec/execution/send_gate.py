@@ -34,7 +34,7 @@ class OrderRefusedError(BrokerError):
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Caps on what may be sent, whatever was approved; None is no cap.
+    """Caps on what may be sent, whatever was approved; None means no cap.
 
     ``run_notional`` and ``day_notional`` in the account's base currency, counted when sent and at decision prices;
     ``orders_per_minute`` in any sixty seconds.

@@ -1,6 +1,6 @@
 """The frontier of a plan: what each rule that leaves out trades saves, and how far from the targets it ends.
 
-No rule is best for every book: the tighter a plan keeps to its targets, the more it costs, in fees above all where
+No rule is best for every book: the tighter a plan keeps to its targets, the more it costs, mainly in fees where
 each order has a minimum. The frontier shows both, so that a person can choose. Pure.
 """
 

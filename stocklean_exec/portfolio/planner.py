@@ -185,7 +185,7 @@ def plan_orders(
     band_kind : ``"absolute"`` or ``"relative"``
     band_to : trade what is outside its band to the ``"target"``, to the ``"edge"`` of the band, or to a point
         between: a number from 0 (target) to 1 (edge)
-    min_notional : make no order of less than this, base currency; sales of whole holdings are no exception
+    min_notional : make no order of less than this, base currency; sales of whole holdings included
     max_turnover : the most that buys and sells together may be worth, as a fraction of NAV (two-way, as
         ``turnover`` in :func:`~stocklean_exec.plan_summary`); the trades within it are chosen together, so that
         the tracking error after them is least

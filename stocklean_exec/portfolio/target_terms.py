@@ -39,7 +39,7 @@ __all__ = ["TargetTerms"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TargetTerms:
-    """Terms of each symbol of a book; those of holdings that are no targets are empty.
+    """Terms of each symbol of a book; those of holdings without a target are empty.
 
     ``given`` marks the symbols that have any. ``quotes`` has bid, ask and last of each symbol, ``usual`` the price
     that a limit is counted from if no reference is named.

@@ -202,9 +202,7 @@ def _unsendable(row: dict[str, object]) -> Iterator[Problem]:
     currency = str(row.get("Currency", "")).upper()
     for name in ("LmtPrice", "AuxPrice"):
         if currency in SUBUNIT_CURRENCIES and row.get(name):  # an offset of 0 is one in every unit
-            text = (
-                f"{name} {row[name]:.10g} may be in a hundredth of {currency}; give the order in a table of ours"
-            )
+            text = f"{name} {row[name]:.10g} may be in a hundredth of {currency}; give the order in a table"
             yield Problem("price_unit_unknown", text, column=name)
 
 

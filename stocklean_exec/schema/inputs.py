@@ -78,7 +78,7 @@ def parse_targets(
     ----------
     targets : DataFrame with symbol and weight, Series of weights by symbol, or dict symbol -> weight
     allow_short : accept negative weights
-    max_gross : largest sum of absolute weights; 1 is no leverage
+    max_gross : largest sum of absolute weights; 1 means no leverage
     allow_empty : accept a table without rows
     allow_liquidation : accept a table whose weights are all zero
 
@@ -498,7 +498,7 @@ def check_target_dates(targets: pd.DataFrame, decided_at: pd.Timestamp | None) -
 
 
 def _first_moment(value: object) -> pd.Timestamp | Problem | None:
-    """The earliest time that ``value``, a date or a time, can stand for; None where it is empty."""
+    """The earliest time that ``value``, a date or a time, can mean; None where it is empty."""
     stamp = as_utc(value, "as_of")
     if isinstance(stamp, Problem) and stamp.code == "naive_time":
         day = pd.Timestamp(value)  # type: ignore[arg-type]  # it was read as a time before

@@ -103,7 +103,7 @@ PERMISSIONS = (
     *("MKT", "LMT", "MOC", "LOC", "MIDPX", "REL", "STP", "STPLMT", "TRAIL"),
     *("GTC", "IOC", "FOK", "OPG", "GTD", "GAT", "ALGO"),
 )
-"""What an order of ours can need of a contract, of the words of ``ContractDetails.orderTypes``."""
+"""What our orders can need of a contract, in the words of ``ContractDetails.orderTypes``."""
 _TOKEN_OF_TYPE = {"MIDPRICE": "MIDPX", "STP LMT": "STPLMT"}
 
 TERM_COLUMNS = (

@@ -34,7 +34,7 @@ Mode = Literal["virtual", "manual", "wall", "brisk"]
 DEFAULT_START = datetime(2022, 12, 29, 15, 0, tzinfo=UTC).timestamp()
 """Thursday 2022-12-29, 10:00 in New York: the trading day after the last sample close."""
 REQUEST_STEP = 0.001  # a choice: distinct timestamps, with the microseconds of the journal to spare
-_MAX_JUMPS = 100_000  # a choice: ends a scenario whose waits never end, far above any run of ours
+_MAX_JUMPS = 100_000  # a choice: ends a scenario whose waits never end, far above any of our runs
 
 
 @dataclass(order=True, slots=True)

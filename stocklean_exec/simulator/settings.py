@@ -58,7 +58,7 @@ def parse_cash(text: str) -> float | dict[str, float]:
 class Limits:
     """Limits that protect the venue and its other clients from one client.
 
-    The values are choices: far above what a client of ours needs, far below what harms the process.
+    The values are choices: far above what our clients need, far below what harms the process.
     """
 
     max_frame: int = 1 << 20

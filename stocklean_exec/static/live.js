@@ -9,7 +9,7 @@ const CONFIRM_DELAY = 250;
 const MAX_ROWS = 200;
 const MAX_FILLS = 200;
 const MAX_MESSAGES = 100;
-// If more fills than these arrive at once, only these are drawn until the burst ends or somebody scrolls.
+// If more fills than these arrive at once, only these are drawn until the burst ends or a user scrolls.
 const BURST_FILLS = 20; // about one screenful of the table
 const BURST_END = 400; // milliseconds without a burst: four updates of the kernel (PAUSE in live_view.py)
 const PLOT_PAUSE = 250; // minimum milliseconds between two drawings of the curves, which are the slowest to paint

@@ -232,7 +232,7 @@ def check_trial(trial: Trial, accepted: Counter[str], ends: list[str]) -> dict[s
     wanted = {f"{trial.run_id}-{symbol}-BUY" for symbol in trial.targets}
     wrong = [f"{name} was accepted {count} times" for name, count in sorted(accepted.items()) if count > 1]
     wrong += [f"{name} was not sent" for name in sorted(wanted - set(accepted))]
-    wrong += [f"{name} is no order of the run" for name in sorted(set(accepted) - wanted)]
+    wrong += [f"{name} is not an order of the run" for name in sorted(set(accepted) - wanted)]
     if ends.count("sent") != 1:
         wrong.append(f"{ends.count('sent')} workers have sent the run")
     wrong += [f"a worker ended: {end}" for end in ends if end not in ENDS]

@@ -103,7 +103,7 @@ class IBBroker(Broker):
     account : which of the login's accounts; not needed when there is one
     allow_live : the live account that may be traded; the environment variable STOCKLEAN_ALLOW_LIVE must name
         the same one
-    rate : most messages a second; 0 is no limit, for simulators
+    rate : most messages a second; 0 means no limit, for simulators
     seconds : time limit of every request
     zone : time zone of the login, for execution times that come without one
     is_zone_given : whether a user named that zone: then it also counts for times with an unknown zone name
@@ -738,7 +738,7 @@ class IBBroker(Broker):
         order = self._tracker.find(client_order_id)
         if order is None or not order.sent:
             text = (
-                f"{client_order_id!r} is no order of client id {self._endpoint.client_id}; "
+                f"{client_order_id!r} is not an order of client id {self._endpoint.client_id}; "
                 "an order is cancelled by the client that placed it"
             )
             raise InputError("cancel", [Problem("order_unknown", text)])

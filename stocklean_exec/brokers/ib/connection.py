@@ -267,7 +267,7 @@ class Connection:
             )
         except ConnectionLostError:
             raise
-        except (BrokerError, RequestError):  # the contract's smallest tick is known all the same
+        except (BrokerError, RequestError):  # the contract's smallest tick is known anyway
             return ()
         return tuple((float(one.lowEdge), float(one.increment)) for one in found or ())
 

@@ -1,4 +1,4 @@
-"""Which contract of TWS an instrument stands for, and how that contract is quoted and traded. Pure.
+"""Which contract of TWS an instrument means, and how that contract is quoted and traded. Pure.
 
 A contract number (``con_id``) decides alone: what TWS has under it must then be the symbol, currency, type and
 listing that were asked for. Without a number the symbol must fit exactly one contract.

@@ -76,12 +76,12 @@ class MarketDataService:
         self._is_delayed = False
 
     def name(self, instruments: Iterable[Instrument]) -> None:
-        """Remember what the symbols stand for."""
+        """Keep which instrument each symbol means."""
         for instrument in instruments:
             self._instruments[instrument.symbol] = instrument
 
     def instrument(self, symbol: str) -> Instrument:
-        """What a symbol stands for: as last named, else a US stock."""
+        """The instrument that a symbol means: as last named, else a US stock."""
         return self._instruments.get(symbol, Instrument(symbol))
 
     def symbols(self) -> list[str]:

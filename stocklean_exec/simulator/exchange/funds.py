@@ -55,8 +55,8 @@ def _has_equity(
 ) -> bool:
     signed = request.quantity if request.side == "BUY" else -request.quantity
     added = max(abs(held + signed) - abs(held), 0.0)
-    worth = contract.money(context.price_of(contract.key)) * context.rates[contract.currency]
-    return added * worth <= float(context.values(account)["BuyingPower"])
+    value = contract.money(context.price_of(contract.key)) * context.rates[contract.currency]
+    return added * value <= float(context.values(account)["BuyingPower"])
 
 
 def _refusal_of_cash(

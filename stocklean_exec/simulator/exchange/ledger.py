@@ -338,7 +338,7 @@ class Ledger:
         self._recompute()
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a record or a part of one; JSON has no NaN: null stands for it
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a record or a part of one; JSON has no NaN, and null in its place
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, str | int | None):

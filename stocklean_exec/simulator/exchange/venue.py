@@ -171,8 +171,8 @@ class Venue:
                 raise ValueError(f"a position is in contract {symbol}, which the quotes do not list")
             contract = known or make_contract(str(symbol))
             self.catalogue.add(contract)
-            worth = contract.money(self.market.price_of(contract.key))
-            shares, cost = given if isinstance(given, tuple | list) else (given, worth)
+            value = contract.money(self.market.price_of(contract.key))
+            shares, cost = given if isinstance(given, tuple | list) else (given, value)
             held = Position(contract.key, float(shares), float(cost), currency=contract.currency)
             accounts[0].positions[contract.con_id] = held
         state = StateFile(self.settings.state) if self.settings.state is not None else None

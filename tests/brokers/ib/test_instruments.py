@@ -1,4 +1,4 @@
-"""Which contract an instrument stands for; lots, and prices in units of TWS."""
+"""Which contract an instrument means; lots, and prices in units of TWS."""
 
 import math
 from types import SimpleNamespace
