@@ -17,7 +17,7 @@ __all__ = ["replacing", "sync_folder"]
 def replacing(file: Path, text: str) -> Iterator[None]:
     """Write ``text`` to a file of mode 600 that takes the place of ``file`` when the block ends without an error.
 
-    The new file is on disk before the block begins, under another name. A link in the place of ``file`` is
+    The new file is on disk before the block begins, under another name. A link in place of ``file`` is
     replaced, not followed.
 
     Raises

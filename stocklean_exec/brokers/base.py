@@ -437,7 +437,7 @@ class Broker(ABC):
 
     @asynccontextmanager
     async def hold_run(self, run_id: str) -> AsyncIterator[None]:  # noqa: ARG002 - for brokers that can
-        """Keep every other process that uses this broker from working ``run_id``, on whatever computer.
+        """Keep every other process that uses this broker from working ``run_id``, on any computer.
 
         Raises
         ------

@@ -410,7 +410,7 @@ class MockBroker(Broker):
         self._end_expired()
 
     def _end_expired(self) -> None:
-        """Cancel resting orders whose end has come by the virtual time."""
+        """Cancel resting orders whose end has passed in virtual time."""
         for order in list(self._orders.values()):
             end = order.ticket.good_till
             if end is not None and end <= self._time and not order.ended:

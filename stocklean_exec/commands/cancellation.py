@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["cancel"]
 
 _SEEN_SECONDS = 5.0  # a stated choice: ten times as long as a process takes to see a request
-_EXTRA_SECONDS = 15.0  # a stated choice: for the questions to TWS beside the wait for the cancels
+_EXTRA_SECONDS = 15.0  # a stated choice: for the requests to TWS in addition to the wait for the cancels
 _PAUSE = 0.1  # seconds between two checks of the journal; a stated choice
 _MAY_WORK = UNFINISHED_STATES - {"INTENT"}
 

@@ -293,7 +293,7 @@ class BuyFunding:
         return self._record.history(ticket.client_order_id).last_sending is not None
 
     def _covers(self, ticket: Ticket) -> bool:
-        """Whether a buy only buys back a short position: the broker has the money for it as collateral."""
+        """Whether a buy only buys back a short position: the broker has the cash for it as collateral."""
         return ticket.quantity <= self._short.get(ticket.symbol, 0.0)
 
     # -- what they cost --------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class OrderSender:
     approved : every approved order of the run, by client order id
     quotes : the market by symbol when orders are sent, kept up to date by the owner
     budget : what may be sent
-    funding : reserves and releases the money of buys
+    funding : reserves and releases the cash of buys
     check_stop : raises if the next order must not be sent
     """
 

@@ -137,7 +137,7 @@ def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
         # Shares that the broker has reported as filled count, even if a person has closed the order because its
-        # executions never came.
+        # executions never arrived.
         bought = max(row["filled_quantity"], row["reported_quantity"])
         unfilled = round(row["quantity"] - bought, 8)  # NaN for an order without a price, which its plan refused
         if not unfilled > _NOISE or row["client_order_id"] in replaced or row["state"] == "NOT_APPROVED":

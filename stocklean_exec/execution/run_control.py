@@ -74,7 +74,7 @@ class RunControl:
 
 @contextmanager
 def working(blotter: Blotter, run_id: str, control: RunControl) -> Iterator[None]:
-    """Register a run as being worked by this process, by whatever call, for the time of the block."""
+    """Register a run as being worked by this process, by any call, for the time of the block."""
     with _REGISTRY:
         _WORKING.setdefault(blotter, {})[run_id] = control
     try:

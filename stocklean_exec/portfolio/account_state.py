@@ -376,15 +376,15 @@ def read_inputs(
     open_orders: pd.DataFrame | None = None,
     account: str | None = None,
 ) -> PlanInputs:
-    """Take the inputs from a state in the place of ``positions``, or as they are given.
+    """Take the inputs from a state in place of ``positions``, or as they are given.
 
-    Beside a state only newer quotes and rates, other open orders, and the account and base currency that the state
+    With a state only newer quotes and rates, other open orders, and the account and base currency that the state
     has, may be given. A rate that is ten times off the account's own is a warning ``fx_suspicious``.
 
     Raises
     ------
     InputError
-        Something else is given beside a state, or contradicts it.
+        Something else is given together with a state, or contradicts it.
 
     Examples
     --------

@@ -73,7 +73,7 @@ def plan_frontier(
     Parameters
     ----------
     targets : as in :func:`~stocklean_exec.plan_orders`
-    state : an :class:`~stocklean_exec.AccountState`, or positions beside ``quotes`` and ``nav``
+    state : an :class:`~stocklean_exec.AccountState`, or positions together with ``quotes`` and ``nav``
     rules : name -> options of :func:`~stocklean_exec.plan_orders`: ``band``, ``band_kind``, ``band_to``,
         ``min_notional``, ``max_turnover``. By default ten: all trades; bands of 10 and 20 % of each target, to
         the target and to the edge; absolute bands, and minima, of an eighth and a quarter of the average target;

@@ -1,4 +1,4 @@
-"""Which of the wished trades are worth making: bands, a minimum order and a cap on turnover.
+"""Which of the desired trades are worth making: bands, a minimum order and a cap on turnover.
 
 The rules act before the rounding to whole lots: they replace the sizes of a plan by smaller ones, and mark the
 names that are not traded at all, whose quantity then stays as it is. What they leave out is listed by

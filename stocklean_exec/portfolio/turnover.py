@@ -1,6 +1,6 @@
 """Which trades to make if not all can be made: a cap on turnover, and the cash there is.
 
-The wished trades ``d`` bring a book to its targets. With trades ``x`` it keeps the deviation ``d - x``. Of all
+The desired trades ``d`` bring a book to its targets. With trades ``x`` it keeps the deviation ``d - x``. Of all
 ``x`` that trade no more than allowed, that buy no more than cash and sells pay for, and that lie between 0 and the
 largest trade of each name, :func:`limited_trades` finds the one with the least ``(x - d)' C (x - d)``: of the
 square of the tracking error, where ``C`` is a covariance. All trades are chosen together. One by one by their
@@ -56,7 +56,7 @@ class LimitedTrades:
 
     Parameters
     ----------
-    trades : signed, in the unit of the wishes
+    trades : signed, in the unit of the desired trades
     is_capped : whether the cap on turnover leaves out a part of them; else only cash does, if anything
     gap : proved: no other allowed trades have a lower ``(x - d)' C (x - d)`` by more than this
     """

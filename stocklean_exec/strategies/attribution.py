@@ -1,8 +1,8 @@
 """From recorded orders and fills to what each strategy traded and holds. Pure.
 
-None of this is stored: fills are attributed by a rule that depends on the order's wishes and on what is filled
-alone, so it gives the same result whenever it is asked, and a further fill never takes a share back. Where the
-broker corrects or cancels an execution, everything is attributed again from the fills as they are then. Stored
+None of this is stored: fills are attributed by a rule that depends on what each strategy wanted and on what is
+filled alone, so it gives the same result whenever it is asked, and a further fill never takes a share back. Where
+the broker corrects or cancels an execution, everything is attributed again from the fills as they are then. Stored
 are orders with what each strategy wanted, shares that crossed inside, and positions that a person assigned.
 """
 

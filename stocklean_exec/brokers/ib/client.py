@@ -445,7 +445,7 @@ def make_contract(
 ) -> Contract:
     """A contract to look up: by its number and exchange alone, or by what is known of it.
 
-    Beside a number, TWS ignores or refuses other fields that contradict it: what comes back is compared instead.
+    With a number, TWS ignores or refuses other fields that contradict it: what comes back is compared instead.
     """
     if con_id:
         return Contract(conId=con_id, exchange=exchange)

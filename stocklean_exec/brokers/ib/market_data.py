@@ -40,7 +40,7 @@ _MORE = {
     PRICE_STEPS: "str",
     ORDER_PERMISSIONS: "str",
 }
-"""Columns beside those of every quotes table, and their dtypes."""
+"""Columns in addition to those of every quotes table, and their dtypes."""
 _HOURS_LAST = timedelta(hours=12)
 """How old the hours of a contract may be, as TWS gave them: a choice. TWS lists six days, and may change them."""
 _AT_ONCE = 40  # requests in flight: a choice below the 45 messages a second of the pacer

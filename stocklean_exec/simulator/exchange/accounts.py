@@ -135,7 +135,7 @@ class Account:
     unsettled: list[tuple[float, str, float]] = field(default_factory=list)
     """Proceeds of sales before their settlement: instant of settlement, currency, amount."""
     pairs: dict[int, Position] = field(default_factory=dict)
-    """What was bought and sold of currency pairs, which TWS shows beside the balances. No part of any value."""
+    """What was bought and sold of currency pairs, which TWS shows next to the balances. No part of any value."""
 
     def balances(self) -> dict[str, float]:
         """Cash by currency, the base currency first; negative is owed."""

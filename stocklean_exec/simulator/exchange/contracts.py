@@ -6,8 +6,8 @@ agree.
 
 A contract is found by its id, or by symbol, and by currency, exchange, primary exchange and security type where
 given. Several may fit: contract details list them all, while an order or a market data request is ambiguous, as in
-TWS. What is given beside an id must agree with it, else nothing is found (error 200). Whether a real TWS ignores a
-contradiction is not known, so a client that depends on it should not pass.
+TWS. What is given together with an id must agree with it, else nothing is found (error 200). Whether a real TWS
+ignores a contradiction is not known, so a client that depends on it should not pass.
 
 Quotes are multiples of ``min_tick``, in the unit of the quotes. The prices of orders are multiples of the step at
 their own level (:func:`tick_at`), which grows with the price in some markets; the steps are available as market
