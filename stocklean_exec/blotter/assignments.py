@@ -33,8 +33,8 @@ def assign_positions(
     """Say how much of the account's positions belongs to which strategy, and record it.
 
     What a strategy is to hold is given, not a change: the same call again changes nothing. Symbols that are not
-    named stay as they are; with 0 a strategy's shares become unassigned. After a split, or a trade by hand, say
-    what each strategy holds now.
+    named stay as they are; 0 gives a strategy's shares back to nobody. After a split, or a trade by hand, say what
+    each strategy holds now.
 
     Parameters
     ----------

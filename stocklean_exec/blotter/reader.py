@@ -180,7 +180,7 @@ class BlotterReader:
         return table_of(rows, CROSSINGS)
 
     def assignments(self) -> pd.DataFrame:
-        """Positions that a person assigned to strategies, or took from them, oldest first: :data:`ASSIGNMENTS`."""
+        """What persons gave to strategies, and took from them, oldest first: :data:`ASSIGNMENTS`."""
         found = self._frame(
             "SELECT epoch_us(occurred_at) AS assigned_at, account, code AS strategy, symbol, quantity, message "
             "FROM main.facts WHERE kind = 'assigned' ORDER BY number"
@@ -203,10 +203,10 @@ class BlotterReader:
         Returns
         -------
         DataFrame, one row for each strategy and symbol: ``strategy``, ``symbol``, ``quantity`` (signed shares).
-        Last, as ``unassigned``, what is left of the account's position and belongs to no strategy: earlier
-        holdings, trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`.
-        There are no such rows where it is not known what the account holds. A negative one beside a holding means
-        that the strategies hold more than the account.
+        Last, as ``unassigned``, what is left of the account's position and belongs to nobody: holdings of before,
+        trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`. There are no
+        such rows where it is not known what the account holds. A negative one beside a holding means that the
+        strategies hold more than the account.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 """The fill plan: what the mock filler does with an order instead of following the market. Pure.
 
-One row is one step, rows are in sequence. A plan without rows for an order leaves it to the
+One row is one thing that happens, rows are in sequence. A plan without rows for an order leaves it to the
 market. Quantities are shares, prices currency per share, times seconds.
 """
 

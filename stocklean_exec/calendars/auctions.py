@@ -1,7 +1,7 @@
 """Until when orders for the opening and closing auctions are taken, by primary exchange. Pure data.
 
 No calendar has these times. Each is a number of minutes before the scheduled open or close, so that it moves with
-a half day: exchanges' rules refer to the end of core trading hours. Pages of other years have other times
+a half day: exchanges' rules speak of the end of core trading hours. Pages of other years have other times
 (15:40 and 15:45 in New York), so every row says where it is from and when that was looked up.
 """
 
@@ -57,8 +57,8 @@ AUCTIONS = (
 )
 """One row for exchanges with the same cut-offs; their names are Interactive Brokers'.
 
-Later entries against a published imbalance, which the exchanges take as well, are not included. The cut-offs of
-other exchanges are not known here.
+Later entries against a published imbalance, which the exchanges take as well, are left out. The cut-offs of other
+exchanges are not known here.
 """
 
 _OF_NEW_YORK = "XNYS"

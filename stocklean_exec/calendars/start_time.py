@@ -17,7 +17,7 @@ __all__ = ["Start", "closed_day", "parse_start"]
 
 _FORM = re.compile(r"(?:(\d{4}-\d{2}-\d{2})[ T])?(\d{1,2}):(\d{2})(?::(\d{2}))?\s+(\S+)", re.ASCII)
 _LATE = timedelta(minutes=1)
-"""How late a start may be; it then begins at once: a choice, the resolution of cron."""
+"""How late a start may be, which begins at once then: a choice, the resolution of cron."""
 
 
 class Start(NamedTuple):
@@ -39,7 +39,7 @@ def parse_start(text: str, now: datetime) -> Start:
     Raises
     ------
     InputError
-        It is not such a time, or it has passed by more than a minute.
+        It is no such time, or it has passed by more than a minute.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def parse_start(text: str, now: datetime) -> Start:
         begins = datetime.combine(date, time(0), zone)
         ends = datetime.combine(date + timedelta(days=1), time(0), zone)
     except (ValueError, OverflowError):
-        raise _refusal(f"{shown(text)} is not a valid time of day or date") from None
+        raise _refusal(f"{shown(text)} is no time of day, or no date") from None
     start = Start(*(each.astimezone(UTC) for each in (local, begins, ends)))
     if now - start.moment > _LATE:
         raise _refusal(f"{shown(text)} has passed: it is {now.astimezone(zone):%Y-%m-%d %H:%M:%S} there")

@@ -81,7 +81,7 @@ def export_basket(
     """Write the approved orders of a plan as a basket file, for a person to send with TWS's BasketTrader.
 
     The file is readable by you only, and replaces one of the same name. ``BasketTag`` is the client order id; TWS
-    shows it as the order reference. The basket is sent at once: no buy waits for the proceeds of a sell, and no
+    shows it as the order reference. The whole basket leaves at once: no buy waits for the money of a sell, and no
     limit of the plan is enforced again.
 
     Orders of every type but ``MIDPRICE`` are written, with limit, auxiliary price, time in force, ``good_till``

@@ -256,8 +256,8 @@ def _fills(books: Books) -> Iterator[dict[str, object]]:
     is_too_old = _may_be_of_another_day(books, unreported, today[is_reported])
     if is_too_old.any():
         text = (
-            f"{int(is_too_old.sum())} executions of today are on record, and TWS reports none that old: its "
-            "day may have begun at the midnight of another time zone"
+            f"{int(is_too_old.sum())} executions of today are on record, and TWS reports none so old: its day may "
+            "have begun at the midnight of another time zone"
         )
         yield _row("executions_not_told", "warn", text, blotter=float(is_too_old.sum()), broker=0.0)
     for name, symbol, exec_id, quantity in unreported.loc[
@@ -301,7 +301,7 @@ def _foreign_executions(books: Books) -> Iterator[dict[str, object]]:
         ours = isinstance(ref, str) and (looks_like_ours(ref) or ref in recorded)
         which = "is of an order of ours that is not on record here" if ours else "is of an order from elsewhere"
         if ref in recorded:
-            which = "has the id of an order on record of another symbol, side or account"
+            which = "carries the id of an order on record of another symbol, side or account"
         text = f"execution {exec_id} ({side}) {which}"
         yield _row(
             "execution_orphan" if ours else "execution_foreign",
@@ -335,24 +335,24 @@ def _positions(books: Books) -> Iterator[dict[str, object]]:
 
 
 def _strategies(books: Books) -> Iterator[dict[str, object]]:
-    """Symbols in which strategies and unassigned shares do not add up to what the account holds."""
+    """Symbols of which strategies and nobody together do not hold what the account does."""
     recorded = recorded_holdings(books.opening, books.orders, books.fills)
     others = shares_by_symbol(books.foreign_executions)
     held = books.positions.groupby("symbol")["quantity"].sum()
     for symbol, own in sorted(books.strategies.items()):
         total, there = math.fsum(own.values()), float(held.get(symbol, 0.0))
-        unassigned = 0.0 if books.opening.empty else recorded.get(symbol, 0.0) - total
-        gap = 0.0 if books.opening.empty else there - total - unassigned
+        nobody = 0.0 if books.opening.empty else recorded.get(symbol, 0.0) - total
+        gap = 0.0 if books.opening.empty else there - total - nobody
         is_blocked = unexplained(own, there)
         if not is_blocked and (abs(gap) <= _SHARES or abs(gap - others.get(symbol, 0.0)) <= _SHARES):
             continue
         parts = [f"{shares:g} of {name}" for name, shares in sorted(own.items())]
-        text = f"on record are {', '.join(parts)} and {unassigned:g} unassigned" + (
+        text = f"on record are {', '.join(parts)} and {nobody:g} unassigned" + (
             "; no orders of strategies in it are planned until sx.assign_positions says what each holds"
             if is_blocked
             else ""
         )
-        yield _row("strategies_differ", "warn", text, symbol=symbol, blotter=total + unassigned, broker=there)
+        yield _row("strategies_differ", "warn", text, symbol=symbol, blotter=total + nobody, broker=there)
 
 
 def _rates_of(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.Series[float]:

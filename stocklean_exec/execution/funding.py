@@ -7,7 +7,7 @@ All runs that share a broker object share its ledger, so that two runs do not sp
 
 A market buy may cost more than the quoted ask: a margin for that is kept free until it has traded. So the last
 buys of a fully invested plan wait for the fills of the first ones, and what these really cost decides whether the
-last one is sent in full or for fewer shares.
+last one is sent whole or for fewer shares.
 
 The broker may allow less than the cash there is: in a cash account only settled cash buys, and in a margin account
 available funds are a ceiling. What the broker reports is such a ceiling (:meth:`Funding.set_ceiling`), read again
@@ -124,7 +124,7 @@ def is_margin_account(figures: AccountFigures, options: FundingOptions) -> bool:
     """Whether an account is handled as a margin account: the caller says so, or its buying power shows it.
 
     No field of TWS says reliably what an account is. One whose buying power is a multiple of its available funds
-    is a margin account. Any other is handled as a cash account: its purchases wait, which does less harm.
+    is a margin account. Any other is handled as a cash account: its purchases wait, which is the lesser harm.
     """
     if options.account_kind is not None:
         return options.account_kind == "margin"
@@ -394,5 +394,5 @@ def describe_available(funding: Funding, now: datetime, sold: Iterable[Ticket] =
     day = min(days, default=None) or settlement_of(today, "USD").day
     return (
         f"{text}; the proceeds of today's sales settle on {day:%Y-%m-%d} at the earliest (unsettled='allow' buys "
-        "with them now, account_kind='margin' says that this is not a cash account)"
+        "with them now, account_kind='margin' says that this is no cash account)"
     )

@@ -132,7 +132,7 @@ class AccountState:
         return None if self._strategies is None else {name: dict(own) for name, own in self._strategies.items()}
 
     def with_strategies(self, holdings: object) -> AccountState:
-        """Return the same state with what each strategy holds of its positions; the rest is unassigned.
+        """Return the same state with what each strategy holds of its positions; the rest belongs to nobody.
 
         Parameters
         ----------

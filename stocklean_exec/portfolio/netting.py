@@ -261,7 +261,7 @@ def names_strategies(targets: object) -> bool:
 
 
 def plan_strategies(plan: Callable[..., pd.DataFrame], options: Mapping[str, Any]) -> pd.DataFrame:
-    """Plan each strategy separately, and net the orders.
+    """Plan each strategy by itself, and net the orders.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _NEEDED = (
 
 
 class MarginPreview(NamedTuple):
-    """The broker's preview of one order: its terms, the account after it (NaN: not reported), or its refusal."""
+    """What the broker said of one order: its terms then, the account after it (NaN: not said), or its refusal."""
 
     quantity: float
     limit_price: float | None

@@ -2,8 +2,8 @@
 
 A worker process submits the orders through ib_async to a simulator in a process of its own, and kills itself half
 way. Measured is the time from there on in a new worker: until the blotter is reconciled with the broker, and until
-the run is over. Then, order by order, what it takes to announce an order on disk before it leaves, beside
-submitting it alone; and the number of runs of the crash campaign in a minute.
+the run is over. Then, order by order, what it takes to announce an order on disk before it leaves, beside handing
+it over alone; and the number of runs of the crash campaign in a minute.
 
 Run ``python tests/benchmarks/bench_recovery.py [--orders N] [--campaign N]``; ``--small`` is quick.
 """
@@ -111,7 +111,7 @@ def time_restart(count):
 
 
 def time_orders(count):
-    """Milliseconds of submitting one order, and of announcing on disk 1, 32 and 250 orders, for each order."""
+    """Milliseconds of handing one order over, and of announcing on disk 1, 32 and 250 orders, for each order."""
     tickets = [
         Ticket(
             f"bench-{number}", "bench", SYMBOLS[number % 20], "BUY", 100.0, "MKT", float("nan"), "DAY", "USD",
@@ -134,7 +134,7 @@ def time_orders(count):
             asyncio.run(broker.place_all(tickets, lambda _: contextlib.nullcontext()))
         finally:
             ib_connection.Connection.send_order = send
-    rows = {"submitting one order, no record": bare}
+    rows = {"handing one order over, no record": bare}
     with tempfile.TemporaryDirectory() as folder, sx.open_blotter(Path(folder) / "bench.duckdb") as blotter:
         for size in (1, 32, 250):
             rows[f"announcing it on disk, {size} in one commit"] = took = []

@@ -1,4 +1,4 @@
-"""A plan exported as a basket file: what is written and recorded, and that it is never sent from here.
+"""A plan handed over as a basket file: what is written and recorded, and that it is never sent from here.
 
 A person's part is played by a second connection, of client id 0, which sends orders under the tags of the file.
 """
@@ -33,7 +33,7 @@ def venue(tmp_path):
         yield running
 
 
-def export(blotter, tmp_path, rows=TWO):
+def hand_over(blotter, tmp_path, rows=TWO):
     plan = approved_of(rows)
     return plan, sx.export_basket(plan, tmp_path / "basket.csv", blotter=blotter, account=ACCOUNT)
 
@@ -75,8 +75,8 @@ def test_approved_orders_are_written_and_the_others_are_named(tmp_path):
     assert [line.split(",")[2] for line in (tmp_path / "b.csv").read_text().splitlines()] == ["Symbol", "SPY"]
 
 
-def test_the_run_is_on_record_as_exported(blotter, tmp_path):
-    export(blotter, tmp_path)
+def test_the_run_is_on_record_as_handed_over(blotter, tmp_path):
+    hand_over(blotter, tmp_path)
     run = blotter.runs().iloc[0]
     assert (run["status"], run["mode"], run["account"], run["approved_by"]) == ("queued", "paper", ACCOUNT, "test")
     orders = blotter.orders("r")
@@ -121,7 +121,7 @@ def test_the_record_needs_the_account(blotter, tmp_path):
     with pytest.raises(InputError, match="give account="):
         sx.export_basket(approved_of(TWO), tmp_path / "b.csv", blotter=blotter)
     plan = approved_of(TWO)
-    export(blotter, tmp_path)
+    hand_over(blotter, tmp_path)
     with pytest.raises(IdempotencyConflictError, match="run r is on record already"):
         sx.export_basket(plan, tmp_path / "again.csv", blotter=blotter, account=ACCOUNT)
     assert not (tmp_path / "again.csv").exists()
@@ -140,13 +140,13 @@ def test_a_record_that_fails_leaves_no_file(blotter, tmp_path, monkeypatch):
     (tmp_path / "basket.csv").write_text("the file of yesterday")
     monkeypatch.setattr(blotter, "record_plan", fail)
     with pytest.raises(BlotterError, match="disk full"):
-        export(blotter, tmp_path)
+        hand_over(blotter, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["basket.csv"]
     assert (tmp_path / "basket.csv").read_text() == "the file of yesterday"
 
 
 def test_an_order_that_will_not_be_sent_is_closed_by_a_person(blotter, tmp_path):
-    export(blotter, tmp_path)
+    hand_over(blotter, tmp_path)
     blotter.resolve("r-KO-BUY", "CANCELLED", reason="row deleted")
     assert states(blotter) == {"r-SPY-BUY": "NEW", "r-KO-BUY": "CANCELLED"}
     with pytest.raises(InputError, match="not among the unresolved"):
@@ -159,7 +159,7 @@ def test_an_order_that_will_not_be_sent_is_closed_by_a_person(blotter, tmp_path)
 @pytest.mark.slow
 @pytest.mark.parametrize("client_id", [0, 7])
 def test_no_way_of_sending_sends_it(blotter, venue, tmp_path, client_id):
-    plan, _ = export(blotter, tmp_path)
+    plan, _ = hand_over(blotter, tmp_path)
     with connect(venue, client_id=client_id) as broker:
         for _ in range(2):
             found = sx.resume("r", broker, blotter, resend=True, max_approval_age=None, send_overtaken=True)
@@ -175,13 +175,13 @@ def test_no_way_of_sending_sends_it(blotter, venue, tmp_path, client_id):
 
 @pytest.mark.slow
 def test_an_old_approval_does_not_turn_it_into_a_refused_order(blotter, venue, tmp_path):
-    export(blotter, tmp_path)
+    hand_over(blotter, tmp_path)
     with connect(venue) as broker:
         assert sx.resume("r", broker, blotter, max_approval_age=0.0)["status"].tolist() == ["NEW", "NEW"]
 
 
 def test_the_mock_filler_does_not_send_it_either(blotter, tmp_path):
-    plan, _ = export(blotter, tmp_path)
+    plan, _ = hand_over(blotter, tmp_path)
     with sx.connect(f"mock://?account={ACCOUNT}", quotes=MARKET) as broker:
         assert sx.submit_orders(plan, broker, blotter)["status"].tolist() == ["NEW", "NEW"]
         assert sx.resume("r", broker, blotter)["filled_quantity"].tolist() == [0.0, 0.0]
@@ -194,7 +194,7 @@ def test_the_mock_filler_does_not_send_it_either(blotter, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["resume", "reconcile"])
 def test_fills_of_what_was_sent_by_hand_come_to_the_run(blotter, venue, tmp_path, way):
-    export(blotter, tmp_path, [*TWO, ("TLT", "BUY", 6.0, "MKT")])
+    hand_over(blotter, tmp_path, [*TWO, ("TLT", "BUY", 6.0, "MKT")])
     send_by_hand(venue, TWO)  # one row was deleted
     with connect(venue, client_id=0) as tws:
         if way == "resume":
@@ -216,7 +216,7 @@ def test_fills_of_what_was_sent_by_hand_come_to_the_run(blotter, venue, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["resume", "reconcile"])
 def test_another_client_id_says_which_one_is_needed(blotter, venue, tmp_path, way):
-    export(blotter, tmp_path)
+    hand_over(blotter, tmp_path)
     send_by_hand(venue, TWO[:1])
     with connect(venue) as broker:  # TWS lists the completed order, and not its executions
         for _ in range(2):
@@ -235,7 +235,7 @@ def test_another_client_id_says_which_one_is_needed(blotter, venue, tmp_path, wa
 
 @pytest.mark.slow
 def test_a_basket_sent_twice_is_counted_and_halts(blotter, venue, tmp_path):
-    export(blotter, tmp_path, TWO[:1])
+    hand_over(blotter, tmp_path, TWO[:1])
     send_by_hand(venue, TWO[:1])
     send_by_hand(venue, TWO[:1], names=["r-SPY-BUY"])
     with connect(venue, client_id=0) as tws:
@@ -248,7 +248,7 @@ def test_a_basket_sent_twice_is_counted_and_halts(blotter, venue, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["resume", "reconcile"])
 def test_a_trade_of_another_side_under_the_tag_is_no_fill_of_the_order(blotter, venue, tmp_path, way):
-    export(blotter, tmp_path, TWO[:1])
+    hand_over(blotter, tmp_path, TWO[:1])
     send_by_hand(venue, [("SPY", "SELL", 5.0, "MKT")], names=["r-SPY-BUY"])
     with connect(venue, client_id=0) as tws:
         if way == "resume":
@@ -323,7 +323,7 @@ def test_another_trigger_or_end_than_in_the_file_is_a_break(blotter, venue, tmp_
     ]
 
 
-def test_an_order_that_has_ended_since_is_not_exported(blotter, tmp_path):
+def test_an_order_that_has_ended_since_is_not_handed_over(blotter, tmp_path):
     rows = {"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": [5.0], "order_type": "LMT", "tif": "GTD"}
     ended = {"limit_price": 300.0, "good_till": pd.Timestamp("2022-12-30 21:00", tz="UTC")}
     review = sx.review_orders(sx.check_orders(pd.DataFrame(rows | ended), FREE, quotes=MARKET))

@@ -239,7 +239,7 @@ FRIDAY = datetime(2026, 11, 27, 15, tzinfo=UTC)
             (
                 "600.00 of settled cash was available, of 1,000.00 of cash; the proceeds of today's sales settle "
                 "on 2026-11-30 at the earliest (unsettled='allow' buys with them now, account_kind='margin' says "
-                "that this is not a cash account)"
+                "that this is no cash account)"
             ),
         ),
     ],

@@ -174,10 +174,10 @@ def test_one_strategy_alone_sells_only_its_own_shares():
     state = state_of({"SPY": 100}, {"value": {"SPY": 60}, "trend": {"SPY": 30}})
     orders = plan(sx.net_targets({"trend": {"SPY": 0.0, "TLT": 0.1}}, {"trend": 0.4}), state)
     assert wishes(orders)["SPY"] == ("SELL", 30.0, {"trend": -30.0})
-    assert orders["target_quantity"].tolist()[0] == 70.0  # value's 60, and 10 unassigned
+    assert orders["target_quantity"].tolist()[0] == 70.0  # value's 60, and 10 of nobody
 
 
-def test_unassigned_shares_are_never_sold_even_if_everything_is_closed():
+def test_shares_of_nobody_are_never_sold_even_if_everything_is_closed():
     state = state_of({"SPY": 100, "GLD": 5}, {"value": {"SPY": 60}})
     targets = sx.net_targets({"value": {"TLT": 0.1}})
     orders = plan(targets, state, unlisted="close")
@@ -266,7 +266,7 @@ def test_a_symbol_without_a_price_is_refused_for_all_strategies():
     assert rows.loc["SPY", "status"] == "NEW"
 
 
-def test_working_orders_refuse_their_symbol_because_it_is_unknown_whose_they_are():
+def test_working_orders_refuse_their_symbol_because_nobody_knows_whose_they_are():
     working = pd.DataFrame({"symbol": ["SPY"], "side": ["BUY"], "quantity": [5.0], "is_own": [True]})
     state = state_of({}, {}, open_orders=working)
     rows = plan(sx.net_targets({"value": {"SPY": 0.1, "TLT": 0.1}}), state, on_open_orders="net").set_index(
@@ -291,7 +291,7 @@ def test_a_reserve_is_divided_by_the_shares():
 
 
 def test_gross_exposure_counts_the_whole_account():
-    # 100 of SPY are unassigned, 40,000; the strategy adds 90,000 of 100,000.
+    # 100 of SPY are nobody's, 40,000; the strategy adds 90,000 of 100,000.
     state = state_of({"SPY": 100}, {})
     orders = plan(sx.net_targets({"value": {"TLT": 0.9}}), state)
     assert orders["max_gross"].tolist() == [1.3]

@@ -126,7 +126,7 @@ def test_the_active_set_alone_solves_most_problems_to_the_last_digit(monkeypatch
         wish, most, cap, cash, risk = random_problem(seed)
         found = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk)
         solved += found.gap <= 1e-9 * float(wish @ risk.times(wish))
-    assert solved >= 25  # it need not converge; the gradient steps are for the others
+    assert solved >= 25  # it need not settle; the gradient steps are for the others
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -141,7 +141,7 @@ def test_the_gap_bounds_how_much_better_the_best_is(seed):
         assert gap >= half(allowed.side * sizes) - half(best) - 1e-15
 
 
-def test_where_one_method_does_not_converge_the_other_one_does(monkeypatch):
+def test_what_one_method_does_not_settle_the_other_one_does(monkeypatch):
     wish, most, cap, cash, risk = random_problem(3)
     first = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk)
     monkeypatch.setattr(turnover, "_GUESSES", 0)

@@ -89,7 +89,7 @@ def test_what_all_orders_together_need_is_said_to_be_unknown():
     (text,) = noted(3, one, max_initial_margin=1.0)
     assert text.startswith("1 of 3 orders have a preview of their margin, each alone")
     assert "UNKNOWN" in text
-    assert noted(1, one, min_excess_liquidity=1.0) == []  # one order, and the broker has previewed it
+    assert noted(1, one, min_excess_liquidity=1.0) == []  # one order, and the broker has judged it
     (text,) = noted(1, {}, min_excess_liquidity=1.0)
     assert "previews=sx.preview_orders(orders, broker)" in text
     assert noted(3, one) == []

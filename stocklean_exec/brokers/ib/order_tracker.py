@@ -66,11 +66,11 @@ class OwnOrder:
     say only what no event says: ``sent``, whether it was submitted on a connection of this broker or of its
     record; ``is_resend``, submitted once more with the id it has; ``unexplained_inactive``, TWS shows it as
     Inactive and has not said why, or as ended and has not said with how many shares filled; ``put_aside``, TWS
-    does not list it as completed either, so it may work again; ``follower``, the subscriber of its run when it
+    does not list it as completed either, so that it may come back; ``follower``, the subscriber of its run when it
     was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
     ``exported`` is the event by which a person was to send it: executions of other terms are not its own.
     ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract, None
-    where it is not known: they give the unit of its executions.
+    where it is not known: they tell the unit of its executions.
     """
 
     client_order_id: str
@@ -246,7 +246,7 @@ class OrderTracker:
         return self._by_ref.get(client_order_id)
 
     def working(self) -> list[OwnOrder]:
-        """Open orders that were sent, oldest first; also those that are Inactive and may become active again."""
+        """Open orders that were sent, oldest first; also those that TWS has put aside."""
         return [order for order in self._by_ref.values() if order.sent and not order.ended]
 
     def is_quiet(self) -> bool:
@@ -264,11 +264,11 @@ class OrderTracker:
         return [order for order in self._by_ref.values() if order.unexplained_inactive and not order.ended]
 
     def put_aside(self, orders: list[OwnOrder]) -> None:
-        """Mark inactive orders that TWS does not list as completed: they may become active again."""
+        """Mark inactive orders that TWS does not list as completed: they are put aside, and may come back."""
         for order in orders:
             if order.unexplained_inactive and not order.ended:
                 order.put_aside, order.unexplained_inactive = True, False
-                text, code = "inactive at TWS; it may become active again", "Inactive"
+                text, code = "put aside by TWS; it may come back", "Inactive"
                 if order.events.is_end_reported:
                     text, code = "TWS has reported its end, and not all of its fills", "end_unconfirmed"
                 self._publish(order, OrderEvent("message", code=code, message=text))
