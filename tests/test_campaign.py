@@ -68,7 +68,7 @@ plan = make_plan(1499)
 steps = [{"fill": "half"}, {"wait": 0.4}, {"correct": True, "price": 50.25}]
 plan.scenario = {"order": [{"symbol": "PG", "steps": steps}]}
 plan.workers = [{"at": "sending.recorded", "nth": 1}]
-print(json.dumps(_Run(plan, Path(FOLDER), "").execute()["found"]))
+print(json.dumps(_Run(plan, Path(FOLDER), "").carry_out()["found"]))
 """
 
 

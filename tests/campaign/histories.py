@@ -425,7 +425,7 @@ class _History(World):
         elif problem and name not in self.problems:
             self.problems[name] = f"{name} at {self.loop.time():.3f}: {problem}"
 
-    def _execute(self) -> None:
+    def _carry_out(self) -> None:
         self.open_venue(plain=False)
         for symbol, seconds in self.history.smaller.items():
             self.loop.call_later(seconds, self._make_smaller, symbol)
@@ -586,7 +586,7 @@ def run_histories(wanted: Iterable[int | History]) -> Iterator[dict[str, Any]]:
                 history = make_history(one) if isinstance(one, int) else one
                 World.current = world = _History(history, blotter, own)
                 try:
-                    world.execute()
+                    world.carry_out()
                     yield _verdict(world)
                 finally:
                     World.current = None

@@ -122,7 +122,7 @@ def run_seed(
     folder.mkdir(exist_ok=True, parents=True)
     started = time.monotonic()
     try:
-        return _Run(plan, folder, off).execute() | {"seconds": round(time.monotonic() - started, 2)}
+        return _Run(plan, folder, off).carry_out() | {"seconds": round(time.monotonic() - started, 2)}
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +136,7 @@ class _Run:
         self.kills: list[str] = []
         self.broken: list[str] = []
 
-    def execute(self) -> dict[str, Any]:
+    def carry_out(self) -> dict[str, Any]:
         os.environ["XDG_STATE_HOME"] = str(self.folder / "state home")  # run locks of this run alone
         set_hours(self.plan, self.folder)
         try:

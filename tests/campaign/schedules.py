@@ -197,9 +197,9 @@ class World:
         """Let virtual time pass."""
         self.loop.run_until_complete(asyncio.sleep(seconds))
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         try:
-            self._execute()
+            self._carry_out()
             if self._unfinished:
                 self.broken.append(self._unfinished)
         except Exception as error:  # noqa: BLE001 - the harness itself failed; that is no pass
@@ -207,7 +207,7 @@ class World:
         finally:
             self.loop.close()
 
-    def _execute(self) -> None:
+    def _carry_out(self) -> None:
         self.open_venue(plain=False)
         for number, kill in enumerate(self.plan.workers):
             self.work(_as_step(kill))
@@ -382,7 +382,7 @@ def virtual_time(*, threads: bool) -> Iterator[None]:
         yield
 
 
-def _execute(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
+def _carry_out(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> World:
     plan = make_plan(seed, also=also, more=False)
     plan.faults = [name for name in plan.faults if name not in _NOT_HERE]
     plan.cash = None  # the stand-in of the account has no cash: its buys wait for nothing
@@ -390,7 +390,7 @@ def _execute(seed: int, blotter: Any, folder: Path, also: Sequence[str]) -> Worl
     own.mkdir()
     World.current = world = World(plan, blotter, own)
     try:
-        world.execute()
+        world.carry_out()
         if blotter.halted is not None:
             world.halted = str(blotter.halted)
             blotter.clear_halt("the next schedule shall not suffer for it")
@@ -415,4 +415,4 @@ def run_schedules(
             virtual_time(threads=threads),
             sx.open_blotter() as blotter,
         ):
-            yield from _check_all(blotter, [_execute(seed, blotter, Path(folder), also) for seed in some])
+            yield from _check_all(blotter, [_carry_out(seed, blotter, Path(folder), also) for seed in some])
