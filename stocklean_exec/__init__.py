@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         InputError,
         LiveAccountError,
         NotebookError,
+        OrderNotWorkingError,
         RunElsewhereError,
         StockleanError,
     )
@@ -131,6 +132,7 @@ __all__ = [
     "LiveAccountError",
     "MockBroker",
     "NotebookError",
+    "OrderNotWorkingError",
     "OrderReview",
     "Run",
     "RunElsewhereError",
@@ -253,6 +255,7 @@ _HOME = {
         "InputError",
         "LiveAccountError",
         "NotebookError",
+        "OrderNotWorkingError",
         "RunElsewhereError",
         "StockleanError",
     ),

@@ -10,6 +10,7 @@
     ├── BrokerError                  the broker or the connection to it
     │   ├── ConnectionLostError      it cannot be reached now; retry later
     │   │   └── ClientIdInUseError   another program has this client id, or a killed one's is not free yet
+    │   ├── OrderNotWorkingError     an order that is to be changed does not work, as far as is known
     │   ├── StaleOrderIdError        a later order id was already used; the order gets a new one
     │   ├── RunElsewhereError        another process or blotter is executing this run
     │   └── LiveAccountError         a live account that the caller did not name
@@ -44,6 +45,7 @@ __all__ = [
     "InputError",
     "LiveAccountError",
     "NotebookError",
+    "OrderNotWorkingError",
     "Problem",
     "RunElsewhereError",
     "StaleOrderIdError",
@@ -142,6 +144,10 @@ class ConnectionLostError(BrokerError):
 
 class ClientIdInUseError(ConnectionLostError):
     """Another connection to TWS has this client id; that of a killed process is in use for some seconds."""
+
+
+class OrderNotWorkingError(BrokerError):
+    """The order is unknown here, not accepted yet or ended, or its cancel was requested; nothing was sent."""
 
 
 class StaleOrderIdError(BrokerError):

@@ -28,6 +28,12 @@ kind                      meaning
                           is dated by its report
 ``commission``            what one execution cost (``exec_id``)
 ``cancel_requested``      we requested its cancel
+``modifying``             we are about to change its limit at the broker, for the ``attempt``-th time: ``price`` is
+                          the new limit, ``quantity`` the whole order, ``message`` why, on a quote with the fields
+                          of ``sending``; committed before anything leaves
+``modified``              the broker shows the order on the terms of change ``attempt`` (``price``)
+``modify_refused``        the broker refused change ``attempt`` (``code``, ``message``), or it provably did not
+                          leave (``code``: ``not_sent``): the order stays on the terms it had
 ``message``               a message of the broker that changes no state; with ``status`` WAITING it says that the
                           order does not trade before a later time: the reason of an order that works
 ``unknown``               its outcome is unknown; ``message`` has the evidence
@@ -56,7 +62,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-__all__ = ["EXPORTED", "KINDS", "OrderEvent", "execution_family", "key_of", "plain"]
+__all__ = ["EXPORTED", "KINDS", "NOT_SENT", "OrderEvent", "execution_family", "key_of", "plain"]
 
 _CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
 _LARGEST_INTEGER = 2**63  # DuckDB's BIGINT
@@ -108,6 +114,9 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "execution": ("client_order_id", "exec_id"),
     "commission": ("client_order_id", "exec_id"),
     "cancel_requested": ("client_order_id", "occurred_at"),
+    "modifying": ("client_order_id", "attempt"),
+    "modified": ("client_order_id", "attempt"),
+    "modify_refused": ("client_order_id", "attempt"),
     "message": ("client_order_id", "code", "message"),
     "unknown": ("client_order_id", "attempt", "occurred_at", "message"),
     "missing": ("client_order_id", "attempt"),
@@ -132,6 +141,9 @@ KINDS = tuple(_KEY_FIELDS)
 
 EXPORTED = "exported"
 """Code of the ``held_back`` event of an order that was written to a basket file: it is never sent from here."""
+
+NOT_SENT = "not_sent"
+"""Code of the ``modify_refused`` event of a change that provably did not leave."""
 
 _FREE_TEXT = "message"
 _NUMBERS = frozenset({"filled", "remaining"})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from stocklean_exec.blotter.events import EXPORTED
+from stocklean_exec.blotter.events import EXPORTED, NOT_SENT
 from stocklean_exec.blotter.order_state import derive_order
 
 if TYPE_CHECKING:
@@ -71,6 +72,64 @@ class OrderHistory:
         """Shares that were sent: fewer than approved where there was not the cash for all."""
         sent = self.last_sending
         return self.quantity if sent is None or sent.quantity is None else min(sent.quantity, self.quantity)
+
+    def limits_in_force(self, own: float = math.nan) -> list[float]:
+        """Limits that the broker may have for the order now: one where that is certain, in sequence.
+
+        The latest change that the broker has confirmed; the order's own limit where none is confirmed; and every
+        later change that it has neither confirmed nor refused. A confirmed one counts even if a code was taken for
+        its refusal.
+
+        Parameters
+        ----------
+        own : limit that the order was approved and sent with, which its events do not have
+
+        Examples
+        --------
+        >>> from stocklean_exec.blotter.events import OrderEvent
+        >>> first, second = (
+        ...     OrderEvent("modifying", attempt=number, price=price) for number, price in ((1, 100.25), (2, 100.5))
+        ... )
+        >>> OrderHistory("r-SPY-BUY", 10.0, [first]).limits_in_force(own=100.0)
+        [100.0, 100.25]
+        >>> shown = OrderEvent("modified", attempt=1, price=100.25)
+        >>> OrderHistory("r-SPY-BUY", 10.0, [first, shown, second]).limits_in_force(own=100.0)
+        [100.25, 100.5]
+        """
+        confirmed = max((event for event in self.events if event.kind == "modified"), key=_number, default=None)
+        since = 0 if confirmed is None else _number(confirmed)
+        refused = {event.attempt for event in self.events if event.kind == "modify_refused"}
+        pending = [one for one in self._changes() if _number(one) > since and one.attempt not in refused]
+        limit = own if confirmed is None else _price(confirmed)
+        return list(dict.fromkeys([limit, *map(_price, pending)]))
+
+    def limits_ever(self) -> list[float]:
+        """Every limit that the broker may have had, in sequence, without the order's own: changes that left.
+
+        Examples
+        --------
+        >>> from stocklean_exec.blotter.events import OrderEvent
+        >>> change = OrderEvent("modifying", attempt=1, price=100.25)
+        >>> OrderHistory("r-SPY-BUY", 10.0, [change]).limits_ever()
+        [100.25]
+        >>> unsent = OrderEvent("modify_refused", attempt=1, code="not_sent")
+        >>> OrderHistory("r-SPY-BUY", 10.0, [change, unsent]).limits_ever()
+        []
+        """
+        unsent = {one.attempt for one in self.events if one.kind == "modify_refused" and one.code == NOT_SENT}
+        return list(dict.fromkeys(_price(one) for one in self._changes() if one.attempt not in unsent))
+
+    def _changes(self) -> list[OrderEvent]:
+        """Changes of its limit, in sequence."""
+        return sorted((event for event in self.events if event.kind == "modifying"), key=_number)
+
+
+def _number(change: OrderEvent) -> int:
+    return change.attempt or 0
+
+
+def _price(change: OrderEvent) -> float:
+    return math.nan if change.price is None else change.price
 
 
 class IdTrail(NamedTuple):

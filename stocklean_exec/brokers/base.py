@@ -385,6 +385,30 @@ class Broker(ABC):
     async def place(self, ticket: Ticket) -> None:
         """Send one order. It counts as sent from the moment this is called."""
 
+    async def modify(self, ticket: Ticket, number: int) -> None:
+        """Change the limit of a working order under the id that it has.
+
+        It counts as sent from the moment this is called, and is recorded as ``modifying`` before. The order stays
+        on its old limit until the broker takes the new one: it may be filled at either. The answer is published as
+        ``modified`` or ``modify_refused``; there may be none, if the order ends first, or the broker ignores it.
+
+        Parameters
+        ----------
+        ticket : the order as it is from now on, with its new limit and its whole quantity, as it was sent: what is
+            filled already is part of it, and under one id no more is traded than it says
+        number : of the change, the ``attempt`` of its events
+
+        Raises
+        ------
+        OrderNotWorkingError
+            The order is unknown here, not accepted yet or ended, or its cancel was requested; nothing was sent.
+        ConnectionLostError
+            The connection is down, to the broker or behind it; nothing was sent.
+        BrokerError
+            This broker changes no orders, or not to these terms; nothing was sent.
+        """
+        raise BrokerError(f"{type(self).__name__} cannot change {ticket.client_order_id} (change {number})")
+
     @abstractmethod
     def is_quiet(self) -> bool:
         """Whether nothing more will happen by itself: every order that is still open rests."""

@@ -2,14 +2,15 @@
 
 It fills as :mod:`~stocklean_exec.brokers.standing_market` says for each order type, charges the commission of each
 market's tariff (without its levies and taxes), and keeps positions and cash. A fill plan can override that for a
-symbol or an order: partial fills, prices, rests, rejections, cancels. Time is virtual: it starts at the latest
-quote and moves only when something happens, so a run takes no time and gives the same times again.
+symbol or an order: partial fills, prices, rests, rejections, cancels, refused changes of a limit. Time is virtual:
+it starts at the latest quote and moves only when something happens, so a run takes no time, and gives the same
+times again.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.order_preview import INITIAL_MARGIN, OrderPreview, previewed_position
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.brokers.standing_market import executions, is_held, may_not_rest
-from stocklean_exec.errors import BrokerError, InputError, Problem
+from stocklean_exec.errors import BrokerError, InputError, OrderNotWorkingError, Problem
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, unit_interval
 from stocklean_exec.portfolio.alignment import parse_rates
 from stocklean_exec.schema.inputs import currencies_by_symbol, opening_positions, parse_quotes
@@ -54,6 +55,8 @@ class _Working:
     value: float = 0.0
     executions: int = 0
     ended: bool = False
+    steps: list[FillStep] = field(default_factory=list)
+    """Steps of its fill plan that have not happened yet."""
 
     @property
     def remaining(self) -> float:
@@ -375,6 +378,7 @@ class MockBroker(Broker):
         order = _Working(ticket, 1_000_000_000 + number, number, self._time + _ACKNOWLEDGED_AFTER)
         self._orders[ticket.client_order_id] = order
         steps = self._steps.get(ticket.client_order_id) or self._steps.get(ticket.symbol)
+        order.steps = list(steps or ())
         quote = self._market.get(ticket.symbol)
         if ticket.currency not in self._rates or ticket.currency != self._currency_of(ticket.symbol):
             text = f"{ticket.symbol} is in {self._currency_of(ticket.symbol)}, and the order in {ticket.currency}"
@@ -386,7 +390,40 @@ class MockBroker(Broker):
         elif steps is None and quote is not None:
             self._follow_market(order, quote)
         elif steps is not None:
-            self._follow_plan(order, steps, quote)
+            self._begin_plan(order, quote)
+        self._pass_time(order)
+
+    async def modify(self, ticket: Ticket, number: int) -> None:
+        """Change the limit of a resting order: it goes on with its fill plan, else with the market, at once."""
+        if self._closed:
+            raise BrokerError("the mock filler is closed")
+        self._end_expired()
+        order, name = self._orders.get(ticket.client_order_id), ticket.client_order_id
+        if order is None or order.ended:
+            raise OrderNotWorkingError(f"{name} {'is no order of this broker' if order is None else 'has ended'}")
+        if _fixed_terms(ticket) != _fixed_terms(order.ticket) or not ticket.limit_price > 0:
+            raise BrokerError(f"{name}: only its limit can be changed, and to a price")
+        order.at = max(order.at, self._time) + _ACKNOWLEDGED_AFTER
+        if order.steps and order.steps[0].action == "refuse_change":
+            refusal = order.steps.pop(0)
+            code = refusal.code or "refused"
+            self._publish(order, OrderEvent("modify_refused", attempt=number, code=code, message=refusal.message))
+        else:
+            order.ticket = ticket
+            self._publish(order, OrderEvent("modified", attempt=number, price=ticket.limit_price))
+            self._go_on(order, self._market.get(ticket.symbol))
+        self._pass_time(order)
+
+    def _go_on(self, order: _Working, quote: Quote | None) -> None:
+        """Work what remains of an order on its new terms."""
+        if order.steps:
+            self._follow_plan(order, quote)
+        elif quote is not None:
+            for execution in executions(replace(order.ticket, quantity=order.remaining), quote):
+                self._executed(order, execution, math.nan)
+
+    def _pass_time(self, order: _Working) -> None:
+        """Move the virtual time on after an order was sent or changed."""
         self._time = max(self._time + _BETWEEN_ORDERS, order.at - timedelta(seconds=30))
         self._end_expired()
 
@@ -434,27 +471,40 @@ class MockBroker(Broker):
             text = f"{word}: {order.remaining:g} shares could not be filled at once"
             self._cancelled(order, f"{word.lower()}_unfilled", text)
 
-    def _follow_plan(self, order: _Working, steps: list[FillStep], quote: Quote | None) -> None:
-        if steps[0].action == "reject":
-            self._rejected(order, steps[0].code or "rejected", steps[0].message)
-            return
-        self._reported(order, "SUBMITTED")
-        for step in steps:
-            if step.action == "rest" or order.ended:
+    def _begin_plan(self, order: _Working, quote: Quote | None) -> None:
+        if order.steps[0].action != "reject":
+            self._reported(order, "SUBMITTED")
+        self._follow_plan(order, quote)
+
+    def _follow_plan(self, order: _Working, quote: Quote | None) -> None:
+        """Take the steps of an order until it rests or ends; what is left waits for a change of its limit."""
+        while order.steps and not order.ended:
+            step = order.steps[0]
+            if step.action == "fill" and not self._filled_by_plan(order, step, quote):
+                break
+            if step.action == "refuse_change":
+                return
+            order.steps.pop(0)
+            if step.action == "rest":
                 return
             if step.action == "cancel":
                 self._cancelled(order, step.code, step.message)
-                return
-            quantity = min(order.remaining, order.remaining if math.isnan(step.quantity) else step.quantity)
-            touch = None if quote is None else far_touch(order.ticket.side, quote)
-            price = step.price if not math.isnan(step.price) else (touch[0] if touch else math.nan)
-            if not price > 0:
-                self._rejected(order, "price_unavailable", f"no usable price for {order.ticket.symbol}")
-                return
-            if not is_marketable(order.ticket.side, order.ticket.limit_price, price):
-                break  # a plan does not trade beyond the limit of an order: it rests
-            self._executed(order, Execution(quantity, price), step.seconds)
+            elif step.action == "reject":
+                self._rejected(order, step.code or "rejected", step.message)
         self._expire(order)
+
+    def _filled_by_plan(self, order: _Working, step: FillStep, quote: Quote | None) -> bool:
+        """Fill what a step says; False if the limit of the order keeps it from that, so that it rests."""
+        quantity = min(order.remaining, order.remaining if math.isnan(step.quantity) else step.quantity)
+        touch = None if quote is None else far_touch(order.ticket.side, quote)
+        price = step.price if not math.isnan(step.price) else (touch[0] if touch else math.nan)
+        if not price > 0:
+            self._rejected(order, "price_unavailable", f"no usable price for {order.ticket.symbol}")
+        elif not is_marketable(order.ticket.side, order.ticket.limit_price, price):
+            return False
+        else:
+            self._executed(order, Execution(quantity, price), step.seconds)
+        return True
 
     def _executed(self, order: _Working, execution: Execution, seconds: float) -> None:
         ticket, name = order.ticket, order.ticket.client_order_id
@@ -531,6 +581,11 @@ class MockBroker(Broker):
         publish = self._followers.get(ticket.run_id)
         if publish is not None:
             publish(event)
+
+
+def _fixed_terms(ticket: Ticket) -> tuple[object, ...]:
+    """What a change of the limit leaves as it is."""
+    return ticket.symbol, ticket.side, ticket.quantity, ticket.order_type, ticket.tif, ticket.account
 
 
 def _listings(*tables: pd.DataFrame) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """The fill plan: what the mock filler does with an order instead of following the market. Pure.
 
 One row is one thing that happens, rows are in sequence. A plan without rows for an order leaves it to the
-market. Quantities are shares, prices currency per share, times seconds.
+market. An order whose limit is changed goes on with the rows that are left, those after ``rest``, or one that its
+old limit kept from trading; without any, with the market. Quantities are shares, prices currency per share, times
+seconds.
 """
 
 from __future__ import annotations
@@ -26,16 +28,22 @@ FILL_PLAN = Table(
             "",
             required=True,
         ),
-        Column("action", "str", "`fill`, `rest`, `reject` or `cancel`", "", required=True),
+        Column(
+            "action",
+            "str",
+            "`fill`, `rest` (until its limit is changed), `reject`, `cancel` or `refuse_change`",
+            "",
+            required=True,
+        ),
         Column("client_order_id", "str", "this order alone"),
         Column("quantity", "float64", "how much to fill; the rest of the order if empty", "shares"),
         Column("price", "float64", "at which price; the far touch if empty", "currency per share"),
         Column("seconds", "float64", "how long after the step before", "seconds"),
-        Column("code", "str", "reason of a reject or cancel"),
+        Column("code", "str", "reason of a reject, a cancel or a refused change"),
         Column("message", "str", "its text"),
     ),
 )
-_ACTIONS = ("fill", "rest", "reject", "cancel")
+_ACTIONS = ("fill", "rest", "reject", "cancel", "refuse_change")
 
 
 @dataclass(frozen=True, slots=True)

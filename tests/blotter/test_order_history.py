@@ -64,3 +64,57 @@ def test_an_order_of_a_basket_file_is_known_by_its_event():
     exported = OrderEvent("held_back", code="exported", message="by hand")
     assert OrderHistory(NAME, 10.0, [INTENT, exported]).exported == exported
     assert OrderHistory(NAME, 10.0, [INTENT, exported._replace(code=None)]).exported is None
+
+
+def changes(*prices):
+    return [OrderEvent("modifying", attempt=number, price=price) for number, price in enumerate(prices, start=1)]
+
+
+def confirmed(number, price):
+    return OrderEvent("modified", attempt=number, price=price)
+
+
+def refused(number, code="110"):
+    return OrderEvent("modify_refused", attempt=number, code=code)
+
+
+@pytest.mark.parametrize(
+    ("events", "in_force"),
+    [
+        ([], [100.0]),  # the order's own
+        (changes(100.5), [100.0, 100.5]),  # unanswered: either
+        ([*changes(100.5), confirmed(1, 100.5)], [100.5]),
+        ([*changes(100.5), refused(1)], [100.0]),
+        ([*changes(100.5, 101.0), confirmed(1, 100.5)], [100.5, 101.0]),
+        ([*changes(100.5, 101.0), confirmed(2, 101.0)], [101.0]),  # the earlier one is overtaken
+        ([*changes(100.5, 101.0), refused(2)], [100.0, 100.5]),
+        ([confirmed(2, 101.0), *reversed(changes(100.5, 101.0)), confirmed(1, 100.5)], [101.0]),  # by number
+        ([*changes(100.5, 101.0), confirmed(1, 100.5), refused(2, "not_sent")], [100.5]),
+        ([*changes(100.5), refused(1), confirmed(1, 100.5)], [100.5]),  # what the broker shows counts
+        ([*changes(100.5, 100.0), confirmed(1, 100.5), confirmed(2, 100.0)], [100.0]),
+    ],
+)
+def test_limits_in_force_are_all_that_the_broker_may_have_now(events, in_force):
+    assert OrderHistory(NAME, 10.0, [INTENT, FIRST, *events]).limits_in_force(100.0) == in_force
+
+
+def test_the_own_limit_is_unknown_where_it_is_not_given():
+    assert str(OrderHistory(NAME, 10.0, changes(100.5)).limits_in_force()) == "[nan, 100.5]"
+
+
+@pytest.mark.parametrize(
+    ("events", "ever"),
+    [
+        ([INTENT, FIRST], []),
+        ([*changes(100.5, 101.0, 101.0), confirmed(1, 100.5)], [100.5, 101.0]),
+        ([*changes(100.5, 101.0), refused(1), refused(2, "not_sent")], [100.5]),  # a refusal may have been misread
+    ],
+)
+def test_limits_ever_are_all_that_may_have_reached_the_broker(events, ever):
+    assert OrderHistory(NAME, 10.0, events).limits_ever() == ever
+
+
+def test_a_change_of_the_limit_does_not_show_that_the_broker_has_the_order():
+    # Only an order that the broker has accepted is changed; the record of that is another event.
+    assert not OrderHistory(NAME, 10.0, [INTENT, FIRST, *changes(100.5), refused(1)]).is_seen
+    assert OrderHistory(NAME, 10.0, [INTENT, FIRST, *changes(100.5), refused(1)]).state == "SENDING"

@@ -816,7 +816,17 @@ def history(random):
         [OF_ORDERS, random.sample(OF_ORDERS, 4)]
     )  # some have few kinds, so that every state occurs
     events = [event_of_an_order(random) for _ in range(random.randrange(12))]
-    return asked, [event for event in events if event.kind in kinds]
+    return asked, list(submitted_once([event for event in events if event.kind in kinds]))
+
+
+def submitted_once(events):
+    """Leave out a submission under the number of another: none and 0 count as the same, and neither is later."""
+    numbers = set()
+    for event in events:
+        if event.kind != "sending" or (event.attempt or 0) not in numbers:
+            yield event
+        if event.kind == "sending":
+            numbers.add(event.attempt or 0)
 
 
 def about_a_run(random):

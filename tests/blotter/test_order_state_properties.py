@@ -101,6 +101,12 @@ class OrderHistory:
                 OrderEvent("rejected", code="203", filled=filled),
                 OrderEvent("rejected", code="110", status="UNSEEN"),
                 OrderEvent("cancel_requested", occurred_at=when),
+                # Changes of the limit: neither their codes nor what they carry says anything of the order's state.
+                OrderEvent(
+                    "modifying", attempt=attempt, price=99.5, quantity=40.5, message="mid", occurred_at=when
+                ),
+                OrderEvent("modified", attempt=attempt, price=99.5),
+                OrderEvent("modify_refused", attempt=attempt, code=random.choice(("110", "201", "not_sent"))),
                 OrderEvent("message", code="10349", message="advice"),
                 OrderEvent("message", status="WAITING", code="399", message=f"until {attempt}", occurred_at=when),
                 OrderEvent("message", code="Cancelled", message=f"{filled} filled", filled=filled),

@@ -40,6 +40,14 @@ def test_an_account_is_shown_without_its_middle(account, shown):
     assert mask_account(account) == shown
 
 
+def test_a_broker_that_changes_no_orders_says_so_and_sends_nothing():
+    one = Ticket("r-SPY-BUY", "r", "SPY", "BUY", 5.0, "LMT", 99.0, "DAY", "USD", "STK", "SMART", "DU0000001")
+    broker = MockBroker({"SPY": 100.0})
+    with pytest.raises(BrokerError, match=r"MockBroker cannot change r-SPY-BUY \(change 3\)"):
+        asyncio.run(Broker.modify(broker, one, 3))
+    assert broker.open_orders().empty
+
+
 @pytest.mark.parametrize(
     "asked",
     [

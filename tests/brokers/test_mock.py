@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -11,7 +12,7 @@ import stocklean_exec as sx
 from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import FILL_PLAN, MockBroker
-from stocklean_exec.errors import BrokerError, InputError
+from stocklean_exec.errors import BrokerError, InputError, OrderNotWorkingError
 from stocklean_exec.fees import IBKR_US_FIXED
 
 AT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -224,6 +225,121 @@ def test_a_bad_plan_is_an_error_before_anything_trades():
         planned(step("fill", quantity=-1.0))
     assert caught.value.codes == ("quantity_invalid",)
     assert "action" in FILL_PLAN.names
+
+
+# -- changes of the limit --------------------------------------------------------------------------------------
+
+
+def change(broker, ticket, number, limit, **changes):
+    """Change the limit of a ticket, and return it as it is from now on."""
+    changed = replace(ticket, limit_price=limit, **changes)
+    asyncio.run(broker.modify(changed, number))
+    return changed
+
+
+def answers(events):
+    kinds = ("modified", "modify_refused", "execution")
+    return [(one.kind, one.attempt, one.price, one.quantity, one.code) for one in events if one.kind in kinds]
+
+
+@pytest.mark.parametrize(
+    ("side", "own", "limit", "fills"),
+    [
+        ("BUY", 99.0, 100.1, [(300.0, 100.1), (50.0, 100.1)]),  # the far touch, at most the size shown
+        ("BUY", 99.0, 100.5, [(300.0, 100.1), (50.0, 100.1)]),
+        ("BUY", 99.0, 99.5, []),
+        ("SELL", 101.0, 99.9, [(200.0, 99.9), (150.0, 99.9)]),
+        ("SELL", 101.0, 100.0, []),
+    ],
+)
+def test_an_order_with_a_new_limit_is_held_against_the_market_at_once(side, own, limit, fills):
+    broker = MockBroker(quotes(("SPY", 99.9, 100.1, 100.0, 98.0, 200.0, 300.0)), positions={"SPY": 350.0})
+    events = place(broker, order := ticket("SPY", side, 350, own))
+    change(broker, order, 1, limit)
+    expected = [("execution", None, price, quantity, None) for quantity, price in fills]
+    assert answers(events) == [("modified", 1, limit, None, None), *expected]
+    assert state(events, order).status == ("FILLED" if fills else "SUBMITTED")
+    assert broker.open_orders()["limit_price"].tolist() == ([] if fills else [limit])
+    assert len({(one.order_id, one.perm_id) for one in events}) == 1
+    assert len({event.occurred_at for event in events if event.kind in ("status", "modified")}) > 1
+
+
+def test_an_order_that_is_filled_in_part_trades_no_more_than_its_whole_quantity():
+    broker = planned(step("fill", quantity=4.0, price=99.0))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    change(broker, order, 1, 101.0)
+    assert executions(events) == [(4.0, 99.0), (6.0, 100.0)]
+    assert state(events, order).status == "FILLED"
+
+
+def test_a_plan_goes_on_behind_a_rest_once_the_limit_is_changed():
+    broker = planned(step("rest"), step("fill", quantity=4.0, price=101.0), step("rest"))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    change(broker, order, 1, 100.5)
+    assert executions(events) == []  # still beyond its limit
+    change(broker, order, 2, 101.0)
+    assert executions(events) == [(4.0, 101.0)]
+    change(broker, order, 3, 102.0)  # nothing is left of the plan: the market at 100
+    assert executions(events) == [(4.0, 101.0), (6.0, 100.0)]
+
+
+def test_a_plan_refuses_a_change_and_the_order_works_on():
+    broker = planned(step("rest"), step("refuse_change", code="110", message="off tick"), step("rest"))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    change(broker, order, 1, 100.0)
+    assert answers(events) == [("modify_refused", 1, None, None, "110")]
+    assert broker.open_orders()["limit_price"].tolist() == [99.0]
+    assert (state(events, order).status, state(events, order).reason) == ("SUBMITTED", None)
+    change(broker, order, 2, 99.5)
+    assert answers(events)[1:] == [("modified", 2, 99.5, None, None)]
+    broker.cancel("r-SPY-BUY")
+    assert (state(events, order).status, state(events, order).reason) == ("CANCELLED", "cancel_requested")
+
+
+def test_a_plan_may_reject_what_is_left_of_an_order_at_a_change():
+    broker = planned(step("fill", quantity=4.0), step("rest"), step("reject", code="201"))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 100.0))
+    change(broker, order, 1, 101.0)
+    assert (state(events, order).status, state(events, order).filled) == ("CANCELLED", 4.0)
+
+
+@pytest.mark.parametrize("end", [lambda broker: broker.cancel("r-SPY-BUY"), lambda broker: broker.cancel_all()])
+def test_an_order_that_does_not_work_is_not_changed(end):
+    broker = planned(step("rest"))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is no order of this broker"):
+        change(broker, ticket("TLT", "BUY", 10, 99.0), 1, 100.0)
+    end(broker)
+    with pytest.raises(OrderNotWorkingError, match="has ended"):
+        change(broker, order, 1, 100.0)
+    assert answers(events) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quantity": 6.0}, {"side": "SELL"}, {"tif": "GTC"}, {"limit_price": math.nan}]
+)
+def test_nothing_but_the_limit_is_changed(changes):
+    broker = planned(step("rest"))
+    events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    with pytest.raises(BrokerError, match="only its limit can be changed"):
+        asyncio.run(broker.modify(replace(order, **{"limit_price": 100.0, **changes}), 1))
+    assert answers(events) == []
+
+
+def test_a_closed_broker_changes_nothing():
+    broker = planned(step("rest"))
+    place(broker, order := ticket("SPY", "BUY", 10, 99.0))
+    broker.close()
+    with pytest.raises(BrokerError, match="closed"):
+        change(broker, order, 1, 100.0)
+
+
+def test_a_stop_limit_order_that_is_held_stays_held_on_its_new_limit():
+    broker = MockBroker({"SPY": 100.0})
+    events = place(broker, order := ticket("SPY", "BUY", 10, 105.0, order_type="STP LMT", aux_price=103.0))
+    change(broker, order, 1, 106.0)
+    assert answers(events) == [("modified", 1, 106.0, None, None)]
+    assert state(events, order).status == "SUBMITTED"
 
 
 # -- money -----------------------------------------------------------------------------------------------------
