@@ -292,6 +292,16 @@ class OrderAccumulator:
         return self.is_rejected or "CANCELLED" in self._statuses
 
     @property
+    def is_fill_reported(self) -> bool:
+        """Whether the broker has called the order filled, whatever executions are on record."""
+        return "FILLED" in self._statuses
+
+    @property
+    def is_doubled(self) -> bool:
+        """Whether the broker has shown a second order under its client order id."""
+        return "duplicate" in self._kinds
+
+    @property
     def is_cancel_requested(self) -> bool:
         """Whether its cancel was requested."""
         return "cancel_requested" in self._kinds

@@ -70,6 +70,8 @@ _IN_FLIGHT_SECONDS = 10.0
 longest delay that is expected of a local TWS, and as long as the limit of every request."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds between two tries to reconnect, doubled each time: a choice; a restarting gateway takes a minute."""
+_SHARES = 1e-6
+"""Tolerance in shares: a stated choice, far below any tradable fraction."""
 _CURRENCY_PAIR = "CASH"
 """Security type of a currency pair; a "position" in one is a record of conversions, and the money is cash."""
 _OPEN_COLUMNS = {
@@ -447,6 +449,10 @@ class IBBroker(Broker):
         """Send one order."""
         await self.place_all([ticket], lambda _: nullcontext())
 
+    async def modify(self, ticket: Ticket, number: int) -> None:
+        """Change the limit of a working order of this client id: it is sent again, under its id."""
+        await self._await(self._modify(ticket, number))
+
     async def place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]
     ) -> None:
@@ -722,7 +728,47 @@ class IBBroker(Broker):
             self._last_id = order.order_id
             connection.send_order(listing.contract, made)
 
+    async def _modify(self, ticket: Ticket, number: int) -> None:
+        if self._connection is None and self._loop is not None:
+            raise ConnectionLostError("there is no connection to TWS; reconnect() makes one")
+        connection, instrument = self._require_connection(), _instrument(ticket)
+        self._tracker.changeable(ticket.client_order_id, self._endpoint.client_id)
+        self._check_may_trade(connection, ticket)
+        self._market.name([instrument])
+        await self._market.qualify(connection, [instrument])  # an order of an earlier session
+        async with self._pacer.turn():
+            self._send_change(ticket, number)
+
+    def _send_change(self, ticket: Ticket, number: int) -> None:
+        """Make the last checks, and send one change of a limit: a copy of the order, whole and under its id.
+
+        During 1100 none is sent: it could leave two working orders.
+        """
+        connection, listing = self._require_connection(), self._market.listing(_instrument(ticket))
+        order = self._tracker.changeable(ticket.client_order_id, self._endpoint.client_id)
+        self._check_may_trade(connection, ticket)
+        problem = _change_problem(ticket, order)
+        if listing is None or problem:
+            raise BrokerError(
+                f"{ticket.client_order_id}: {problem or 'TWS knows no such contract'}; nothing was sent"
+            )
+        buy = ticket.side == "BUY"
+        limit = listing.on_wire(ticket.limit_price, buy=buy)
+        aux = listing.aux_on_wire(ticket.aux_price, buy=buy, is_trigger=ticket.order_type in STOPS)
+        made = connection.make_order(ticket, order.order_id, limit, aux)
+        self._tracker.note_change(order, number, ticket.limit_price, limit)
+        try:
+            connection.send_order(listing.contract, made)
+        except BrokerError:  # a last check of the client, before anything is written
+            self._tracker.withdraw_change(order, number)
+            raise
+
     def _check_may_send(self, connection: Connection, ticket: Ticket, order: OwnOrder) -> None:
+        self._check_may_trade(connection, ticket)
+        if order.order_id <= self._last_id:
+            raise StaleOrderIdError(f"{ticket.client_order_id}: another run has sent orders meanwhile")
+
+    def _check_may_trade(self, connection: Connection, ticket: Ticket) -> None:
         connection.require_open()
         if self.fault:
             raise ConnectionLostError(f"nothing is sent any more: {self.fault}")
@@ -730,8 +776,6 @@ class IBBroker(Broker):
             raise ConnectionLostError("TWS has lost its connection to IB (1100); it reports when it is back")
         if ticket.account != self.account:
             raise BrokerError(f"{ticket.client_order_id} is for account {mask_account(ticket.account)}")
-        if order.order_id <= self._last_id:
-            raise StaleOrderIdError(f"{ticket.client_order_id}: another run has sent orders meanwhile")
         check_account(self.account, connection.accounts, self._allow_live, os.environ)
 
     async def _cancel_named(self, client_order_id: str) -> None:
@@ -782,6 +826,10 @@ class IBBroker(Broker):
 
     def on_duplicate_id(self) -> None:
         """Request the order under an order id that was used before."""
+        self._in_background(self._catch_up)
+
+    def on_doubt(self) -> None:
+        """Find out whether an order has ended whose change was refused: from open and completed orders."""
         self._in_background(self._catch_up)
 
     def on_inactive(self) -> None:
@@ -851,6 +899,19 @@ class IBBroker(Broker):
         if loop.is_current:
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop.loop))
+
+
+def _change_problem(ticket: Ticket, order: OwnOrder) -> str:
+    """Why a ticket is no change of the limit of an order alone; empty if it is one."""
+    if not ticket.limit_price > 0:
+        return f"a limit of {ticket.limit_price} is no price"
+    if not abs(ticket.quantity - order.sent_quantity) <= _SHARES:
+        return (
+            f"a change is for the whole order of {order.sent_quantity:g} shares, and not for {ticket.quantity:g}"
+        )
+    if abs(order.shown_quantity - ticket.quantity) > _SHARES:  # NaN: not shown yet
+        return f"TWS shows it for {order.shown_quantity:g} shares, and it was sent for {ticket.quantity:g}"
+    return ""
 
 
 def _instrument(ticket: Ticket) -> Instrument:

@@ -35,6 +35,7 @@ from stocklean_exec.brokers.ib.translate import (
     ID_USED_UP,
     LINK_LOST,
     LINK_RESTORED,
+    MAY_HAVE_ENDED,
     SIDES,
     TwsExecution,
     is_plain_text,
@@ -108,6 +109,9 @@ class ConnectionOwner(Protocol):
 
     def on_duplicate_id(self) -> None:
         """An order id was used before: perhaps by the order itself (103)."""
+
+    def on_doubt(self) -> None:
+        """A change of an order was refused with a code by which the order may have ended."""
 
     def on_refusal(self) -> None:
         """An unknown code has come about an order that was never accepted."""
@@ -570,6 +574,7 @@ class Connection:
             order.orderRef,
             state.status,
             float(order.totalQuantity),
+            _limit_of(order),
             ours=ours,
         )
 
@@ -627,10 +632,13 @@ class Connection:
         if code == _CLIENT_ID_IN_USE:
             self.note_cause(str(code))
         if number > 0:
+            is_doubtful = code in MAY_HAVE_ENDED and self.tracker.awaits_answer(number)
             if is_request or not self.tracker.on_message(number, code, text):
                 return
             if code == ID_USED_UP:
                 self._owner.on_duplicate_id()
+            elif is_doubtful:
+                self._owner.on_doubt()
             elif self.tracker.unexplained_inactive_orders():
                 self._owner.on_inactive()
             elif self.tracker.may_be_refused(number):

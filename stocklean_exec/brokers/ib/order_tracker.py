@@ -23,20 +23,23 @@ import pandas as pd
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
+from stocklean_exec.brokers.ib.limit_changes import LimitChanges
 from stocklean_exec.brokers.ib.price_units import first_price, read_price
 from stocklean_exec.brokers.ib.translate import (
     ADVICE_CODES,
     ID_USED_UP,
     MOST_SHARES,
+    REJECTED_BY_CODE,
     STATUS_OF_TWS,
     TwsExecution,
     commission_event,
     execution_event,
+    is_change_refusal,
     message_event,
     rejected_as_cancelled,
     status_event,
 )
-from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.errors import BlotterClosedError, OrderNotWorkingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +73,8 @@ class OwnOrder:
     was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
     ``exported`` is the event by which a person was to send it: executions of other terms are not its own.
     ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract, None
-    where it is not known: they tell the unit of its executions.
+    where it is not known: they tell the unit of its executions. ``quantity`` is what it is for, ``sent_quantity``
+    what was sent of that, and ``shown_quantity`` what TWS shows it for, NaN for not yet.
     """
 
     client_order_id: str
@@ -89,6 +93,9 @@ class OwnOrder:
     follower: Callable[..., None] | None = None
     unknown_code: str = ""
     unknown_code_at: datetime | None = None
+    sent_quantity: float = math.nan
+    shown_quantity: float = math.nan
+    changes: LimitChanges = field(default_factory=LimitChanges)
     published: set[tuple[object, ...]] = field(default_factory=set)
     events: OrderAccumulator = field(default_factory=OrderAccumulator)
     _ended: bool | None = None
@@ -179,6 +186,7 @@ class OrderTracker:
             sent=True,
             exported=known.exported if sent is None else None,
             follower=follower,
+            sent_quantity=known.sent_quantity,
         )
         if sent is not None:
             order.reference = first_price(sent.ask, sent.bid, sent.last)
@@ -198,6 +206,7 @@ class OrderTracker:
         their commissions are missing until they are reported again.
         """
         order.is_resend = met.is_resend
+        order.changes.inherit(met.changes)
         self._by_execution = {name: one for name, one in self._by_execution.items() if one is not met}
         self._by_id = {number: order if one is met else one for number, one in self._by_id.items()}
         if met.perm_id is not None and order.perm_id is None:
@@ -213,6 +222,7 @@ class OrderTracker:
             self._by_execution.setdefault(event.exec_id, order)
         if event.kind in _REPORTS:
             order.add(event)
+        order.changes.read(event)
 
     def allow_again(self, client_order_id: str) -> int:
         """Allow an adopted order to be sent again under the order id it has; returns that id."""
@@ -256,7 +266,7 @@ class OrderTracker:
     def mark_sent(self, order: OwnOrder, quantity: float | None = None) -> None:
         """Mark ``order`` as sent: for ``quantity`` shares, or by default for as many as it was prepared for."""
         order.sent = True
-        order.quantity = order.quantity if quantity is None else quantity
+        order.quantity = order.sent_quantity = order.quantity if quantity is None else quantity
         self._busy.add(order.client_order_id)
 
     def unexplained_inactive_orders(self) -> list[OwnOrder]:
@@ -277,6 +287,50 @@ class OrderTracker:
         """Publish that the cancel of an order is requested."""
         self._publish(order, OrderEvent("cancel_requested"))
 
+    def changeable(self, client_order_id: str, client_id: int) -> OwnOrder:
+        """Look up an order whose terms ``client_id`` may change: TWS has it under its id, and it works.
+
+        Under an id that is no working order's, a change would be a new order.
+
+        Raises
+        ------
+        OrderNotWorkingError
+            It does not, or that is not certain.
+        """
+        order = self._by_ref.get(client_order_id)
+        why = "is no order of this broker" if order is None else self._why_not_changeable(order, client_id)
+        if order is None or why:
+            raise OrderNotWorkingError(f"{client_order_id} {why}; its change was not sent")
+        return order
+
+    def _why_not_changeable(self, order: OwnOrder, client_id: int) -> str:
+        events = order.events
+        reasons = {
+            f"was placed by client id {order.client_id}, and only that one can change it": (
+                order.client_id != client_id
+            ),
+            "is not accepted by TWS yet": not (order.sent and events.is_accepted),
+            "has ended": order.ended or events.is_end_reported or events.is_fill_reported,
+            "has a cancel requested": events.is_cancel_requested,
+            "may have ended: TWS shows it as Inactive": order.unexplained_inactive or order.put_aside,
+            "is two orders at TWS": events.is_doubled,
+            "has an id that TWS may have given to another": self._by_id.get(order.order_id) is not order,
+        }
+        return next((text for text, applies in reasons.items() if applies), "")
+
+    def note_change(self, order: OwnOrder, number: int, price: float, on_wire: float) -> None:
+        """Note that change ``number`` of an order's limit is sent now, in TWS's unit as ``on_wire``."""
+        order.changes.send(number, price, on_wire)
+
+    def withdraw_change(self, order: OwnOrder, number: int) -> None:
+        """Forget a change that did not leave."""
+        order.changes.withdraw(number)
+
+    def awaits_answer(self, order_id: int) -> bool:
+        """Whether a code about this id may be the answer to a change of an order's limit."""
+        order = self._by_id.get(order_id)
+        return order is not None and order.changes.is_awaited
+
     def connected(self, next_order_id: int) -> None:
         """Start matching on a new connection with this next order id.
 
@@ -287,6 +341,8 @@ class OrderTracker:
             self._by_id.clear()
         else:
             self._by_id = {number: order for number, order in self._by_id.items() if order.sent}
+        for order in self._by_ref.values():
+            order.changes.lose_connection()
 
     def broadcast(self, code: str, message: str) -> None:
         """Publish a message about the connection for every open order."""
@@ -303,10 +359,11 @@ class OrderTracker:
         order_ref: str,
         word: str,
         quantity: float,
+        limit: float = math.nan,
         *,
         ours: bool,
     ) -> None:
-        """An openOrder message: TWS has the order. ``ours``: it carries our client id."""
+        """An openOrder message: TWS has the order, on this limit. ``ours``: it carries our client id."""
         self._refs.add(order_ref)
         order = self._match(order_id if ours else 0, order_ref, perm_id)
         if order is None and ours and order_ref:
@@ -319,6 +376,10 @@ class OrderTracker:
             return
         if self._is_second(order, perm_id):
             return
+        order.shown_quantity = quantity
+        change = order.changes.show(limit)
+        if change is not None:
+            self._publish(order, OrderEvent("modified", attempt=change.number, price=change.price))
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
             order.put_aside = False
             if not order.events.is_accepted:
@@ -392,9 +453,11 @@ class OrderTracker:
         order = self._by_id.get(order_id)
         if order is None or not order.sent:
             return False
-        event = message_event(
-            code, text, seen=order.events.is_accepted, cancel_requested=order.events.is_cancel_requested
-        )
+        is_cancelling = order.events.is_cancel_requested
+        if order.changes.is_awaited and is_change_refusal(code, cancel_requested=is_cancelling):
+            self._refuse_change(order, code, text)
+            return True
+        event = message_event(code, text, seen=order.events.is_accepted, cancel_requested=is_cancelling)
         if order.is_resend and code == ID_USED_UP:  # the first submission has arrived after all
             event = OrderEvent("message", code=str(code), message=text)
         self._publish(order, event)
@@ -402,6 +465,13 @@ class OrderTracker:
         if event.kind == "message" and code not in ADVICE_CODES:
             order.unknown_code, order.unknown_code_at = str(code), self._now()
         return True
+
+    def _refuse_change(self, order: OwnOrder, code: int, text: str) -> None:
+        """Publish that TWS has refused the latest change of an order. That says nothing of the order itself."""
+        event = OrderEvent("modify_refused", attempt=order.changes.refuse(), code=str(code), message=text)
+        self._publish(order, event)
+        if code in REJECTED_BY_CODE:  # if the order ends now, that is why
+            order.unknown_code, order.unknown_code_at = str(code), self._now()
 
     def may_be_refused(self, order_id: int) -> bool:
         """Whether an order that TWS has never accepted has a code that is in no table."""

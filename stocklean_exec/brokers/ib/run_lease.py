@@ -108,6 +108,9 @@ class RunLease:
     def on_duplicate_id(self) -> None:
         """Of no order of this connection."""
 
+    def on_doubt(self) -> None:
+        """Of no order of this connection."""
+
     def on_refusal(self) -> None:
         """Of no order of this connection."""
 

@@ -23,11 +23,13 @@ __all__ = [
     "ADVICE_CODES",
     "ALGO_MOVED",
     "CANCELLED_BY_CODE",
+    "CHANGE_REFUSED",
     "DELAYED_DATA_CODES",
     "ID_USED_UP",
     "LINK_LOST",
     "LINK_RESTORED",
     "LIQUIDITY",
+    "MAY_HAVE_ENDED",
     "MOST_SHARES",
     "NO_DATA_CODES",
     "REJECTED_BY_CODE",
@@ -39,6 +41,7 @@ __all__ = [
     "TwsExecution",
     "commission_event",
     "execution_event",
+    "is_change_refusal",
     "is_plain_text",
     "known",
     "message_event",
@@ -154,6 +157,40 @@ ADVICE_CODES = frozenset(
 )
 """Codes that are known to end no order: advice, failed changes and cancels, the connection, market data. A code
 that is in no table may be a refusal; whether it is, TWS's completed orders show."""
+
+MAY_HAVE_ENDED = {
+    103: "no working order has this id",
+    104: "it is filled",
+    135: "there is no such order",
+    161: "it is in no state for that",
+    201: "rejected: the change, or the order itself",
+    10147: "there is no such order",
+    10148: "it is in no state for that",
+}
+"""Codes by which a change is refused because the order may have ended. What it is follows from TWS's lists of open
+and completed orders, never from the code."""
+
+CHANGE_REFUSED = {
+    **REJECTED_UNLESS_SEEN,
+    **MAY_HAVE_ENDED,
+    105: "another field than price and size differs",
+    134: "changing the order failed",
+    329: "not to this order type",
+    422: "not to this, once it is placed",
+    440: "an algorithm is not changed",
+    444: "not to this algorithm",
+    2102: "still being processed",
+    10149: "not possible for this order",
+    10241: "not with this attribute",
+    10242: "not with this attribute",
+    10308: "not with this attribute",
+    10326: "not with this attribute",
+    10327: "not with this attribute",
+    10341: "not with this attribute",
+}
+"""Codes by which a change of a working order is refused: it works on, on the terms it had."""
+
+_ABOUT_CANCELS = frozenset({135, 161, 10147, 10148})  # codes that answer a cancel, once one was requested
 
 ALGO_MOVED = 2111
 """TWS has moved an algorithm's start or end to the next trading day, as its settings say: a warning, and the order
@@ -378,6 +415,23 @@ def message_event(code: int, text: str, *, seen: bool, cancel_requested: bool = 
             "message", status="WAITING", code=str(code), message=f"{waits}; TWS: {' '.join(text.split())}"
         )
     return OrderEvent("message", code=str(code), message=text)
+
+
+def is_change_refusal(code: int, *, cancel_requested: bool) -> bool:
+    """Whether a code about a working order with an unanswered change refuses that change.
+
+    Parameters
+    ----------
+    cancel_requested : whether its cancel was requested, which some codes then are about
+
+    Examples
+    --------
+    >>> [code for code in (110, 161, 202, 399, 2109) if is_change_refusal(code, cancel_requested=False)]
+    [110, 161]
+    >>> is_change_refusal(161, cancel_requested=True)
+    False
+    """
+    return code in CHANGE_REFUSED and not (cancel_requested and code in _ABOUT_CANCELS)
 
 
 def _why_it_waits(code: int, text: str) -> str | None:

@@ -36,6 +36,9 @@ class Owner:
     def on_restored(self):
         self.restored += 1
 
+    def on_doubt(self):
+        self.doubts += 1
+
     def on_duplicate_id(self):
         self.doubts += 1
 
@@ -343,6 +346,10 @@ class ConnectionListener:
 
     def __init__(self):
         self.causes = []
+        self.is_awaited = False
+
+    def awaits_answer(self, order_id):
+        return self.is_awaited and order_id == 5
 
     def on_open_order(self, *_known, ours):
         self.causes.append(ours)
@@ -526,3 +533,19 @@ def test_only_code_103_for_an_order_of_ours_reports_a_duplicate_id():
     doubts = []
     assert published(work) == [(5, 399), (6, 103), (5, 103)]
     assert doubts == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("code", "doubted"), [(104, 1), (161, 1), (201, 1), (10147, 1), (110, 0), (2102, 0), (399, 0)]
+)
+def test_a_change_that_may_have_come_too_late_is_reported_as_a_doubt(code, doubted):
+    def work(connection, owner):
+        connection.on_error(5, code, "text", is_request=False)
+        connection.tracker.is_awaited = True
+        for number in (6, 5):
+            connection.on_error(number, code, "text", is_request=False)
+        doubts.append(owner.doubts)
+
+    doubts = []
+    published(work)
+    assert doubts == [doubted]

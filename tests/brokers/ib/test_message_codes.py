@@ -4,6 +4,9 @@ What is expected stands in ``message_codes.tsv``, derived from TWS's documentati
 code under test: four expectations, and one table of what each of them does to an order in each state. A code of
 a refusal that this package never provokes, or whose meaning is in doubt, is expected to change nothing.
 
+A code that comes while a change of a working order has had no answer is expected, by the column ``change``, to
+refuse it, to refuse it and leave in doubt whether the order works on, to end the order, or to be no answer.
+
 The codes go the real way: the tracker makes events of them, and both the rules in Python and the views in SQL
 derive the state of the same events.
 """
@@ -23,14 +26,14 @@ from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.blotter.order_state import derive_order
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
-from stocklean_exec.brokers.ib.translate import TwsExecution
+from stocklean_exec.brokers.ib.translate import MAY_HAVE_ENDED, TwsExecution
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 RUN = "r"
 QUANTITY = 10.0
 
 
-def read_expectations():
+def read_expectations(column="expectation"):
     """Expectation by code."""
     found = {}
     with (Path(__file__).parent / "message_codes.tsv").open(encoding="utf-8", newline="") as stream:
@@ -39,11 +42,12 @@ def read_expectations():
                 first, _, last = part.partition("-")
                 for code in range(int(first), int(last or first) + 1):
                     assert code not in found, f"{code} stands twice"
-                    found[code] = row["expectation"]
+                    found[code] = row[column]
     return found
 
 
 EXPECTED = read_expectations()
+OF_CHANGES = read_expectations("change")
 
 #                        rejects       rejects for good  cancels
 #                        ------------  ----------------  ------------
@@ -284,3 +288,55 @@ def test_after_an_advisory_code_the_order_fills_normally(code):
 def test_an_unlisted_code_changes_nothing(code):
     for before in ("nothing reported", "working"):
         assert derive_order(QUANTITY, published(1, before, code)[0]).state == BEFORE[before]
+
+
+def changed(before, code, *, is_cancelling=False):
+    """Events after a code about an order with an unanswered change of its limit, and the tracker."""
+    events, tracker = published(1, before)
+    order = tracker.find(name_of(1))
+    tracker.note_change(order, 1, 400.5, 400.5)
+    if is_cancelling:
+        tracker.request_cancel(order)
+    assert tracker.on_message(1, code, "text")
+    return events, tracker
+
+
+@pytest.mark.parametrize("before", ["working", "open order seen", "partly filled"])
+@pytest.mark.parametrize("code", sorted(OF_CHANGES))
+def test_a_code_about_a_change_refuses_it_and_leaves_the_order_working(code, before):
+    events, tracker = changed(before, code)
+    answers = [(event.attempt, event.code, event.message) for event in events if event.kind == "modify_refused"]
+    is_refusal = OF_CHANGES[code] in ("refused", "doubt")
+    assert answers == ([(1, str(code), "text")] if is_refusal else [])
+    state = derive_order(QUANTITY, events)
+    assert state.state == ("UNCONFIRMED" if OF_CHANGES[code] == "ends" else BEFORE[before])
+    assert tracker.awaits_answer(1) == (not is_refusal)
+    assert (code in MAY_HAVE_ENDED) == (OF_CHANGES[code] == "doubt")
+    assert not tracker.unexplained_inactive_orders() or OF_CHANGES[code] == "ends"
+
+
+@pytest.mark.parametrize("code", [135, 161, 10147, 10148])
+def test_a_code_that_answers_a_cancel_is_none_of_a_change_before_it(code):
+    events, tracker = changed("working", code, is_cancelling=True)
+    assert [event.kind for event in events[-2:]] == ["cancel_requested", "message"]
+    assert tracker.awaits_answer(1)
+
+
+@pytest.mark.parametrize("word", ["Cancelled", "Inactive"])
+def test_an_order_that_ends_with_the_rejection_of_its_change_has_that_as_its_reason(word):
+    events, tracker = changed("partly filled", 201)
+    assert derive_order(QUANTITY, events).state == "PARTIAL"
+    status(tracker, 1, word, 4.0)
+    if word == "Inactive":  # TWS is asked, and lists it as completed
+        assert tracker.unexplained_inactive_orders()
+        tracker.on_completed(500_001, name_of(1), "Inactive", 4.0, "", client_id=1)
+    state = derive_order(QUANTITY, events)
+    assert (state.state, state.filled, state.reason) == ("CANCELLED", 4.0, "201")
+
+
+def test_without_a_change_under_way_the_codes_mean_what_they_did():
+    events, tracker = changed("working", 110)  # refuses it
+    assert tracker.on_message(1, 110, "text")
+    assert [event.kind for event in events[-2:]] == ["modify_refused", "message"]
+    assert tracker.on_message(1, 201, "text")
+    assert events[-1].kind == "rejected"

@@ -13,7 +13,7 @@ from stocklean_exec.blotter.order_state import OrderAccumulator, derive_order
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.order_tracker import OrderTracker
 from stocklean_exec.brokers.ib.translate import TwsExecution
-from stocklean_exec.errors import BlotterClosedError
+from stocklean_exec.errors import BlotterClosedError, OrderNotWorkingError
 
 NOON = datetime(2022, 12, 29, 17, tzinfo=UTC)
 TICKET = Ticket(
@@ -679,3 +679,156 @@ def test_an_order_of_a_basket_file_has_executions_of_its_own_terms_alone(change,
     tracker.on_execution(EXECUTION._replace(**change), ours=False)
     assert [event.kind for event in published] == (["execution"] if counts else [])
     assert tracker.orphans()["order_ref"].tolist() == ([] if counts else ["r-SPY-BUY"])
+
+
+# -- changes of the limit --------------------------------------------------------------------------------------
+
+
+def open_order(tracker, limit, *, perm_id=77, word="Submitted", quantity=10.0, ours=True):
+    tracker.on_open_order(12, 1, perm_id, "r-SPY-BUY", word, quantity, limit, ours=ours)
+
+
+def working_order():
+    tracker, published = tracker_with_order()
+    open_order(tracker, 400.0)
+    return tracker, published, tracker.changeable("r-SPY-BUY", 1)
+
+
+def answers(published):
+    kinds = ("modified", "modify_refused")
+    return [(event.kind, event.attempt, event.price, event.code) for event in published if event.kind in kinds]
+
+
+def test_a_change_is_confirmed_once_by_the_open_order_message_with_its_limit():
+    tracker, published, order = working_order()
+    tracker.note_change(order, 1, 400.5, 400.5)
+    open_order(tracker, 400.0)
+    assert answers(published) == []
+    open_order(tracker, 400.5)
+    open_order(tracker, 400.5)
+    assert answers(published) == [("modified", 1, 400.5, None)]
+    event = published[-1]
+    assert (event.client_order_id, event.order_id, event.perm_id, event.occurred_at) == ("r-SPY-BUY", 12, 77, NOON)
+    assert [event.kind for event in published] == ["status", "modified"]
+
+
+def test_a_second_order_under_the_reference_confirms_nothing_and_no_change_is_sent_any_more():
+    tracker, published, order = working_order()
+    tracker.note_change(order, 1, 400.5, 400.5)
+    open_order(tracker, 400.5, perm_id=78, ours=False)
+    assert answers(published) == []
+    with pytest.raises(OrderNotWorkingError, match="is two orders at TWS"):
+        tracker.changeable("r-SPY-BUY", 1)
+
+
+def test_a_refused_change_leaves_the_order_working():
+    tracker, published, order = working_order()
+    tracker.note_change(order, 1, 400.5, 400.5)
+    assert tracker.awaits_answer(12)
+    assert tracker.on_message(12, 110, "off tick")
+    assert answers(published) == [("modify_refused", 1, None, "110")]
+    assert published[-1].message == "off tick"
+    assert not tracker.awaits_answer(12)
+    assert not tracker.awaits_answer(13)
+    assert tracker.changeable("r-SPY-BUY", 1) is order
+
+
+def test_after_a_reconnection_the_open_orders_confirm_a_change():
+    tracker, published, order = working_order()
+    tracker.note_change(order, 1, 400.5, 400.5)
+    tracker.connected(13)
+    assert tracker.on_message(12, 110, "of something else")
+    assert answers(published) == []
+    open_order(tracker, 400.5)
+    assert answers(published) == [("modified", 1, 400.5, None)]
+
+
+RECORD = [
+    OrderEvent("intent", "r", "r-SPY-BUY", NOON),
+    OrderEvent("sending", "r", "r-SPY-BUY", NOON, attempt=1, order_id=12, client_id=1, quantity=8.0),
+    OrderEvent("status", "r", "r-SPY-BUY", NOON, status="SUBMITTED", order_id=12, perm_id=77, client_id=1),
+    OrderEvent("modifying", "r", "r-SPY-BUY", NOON, attempt=1, price=400.5, quantity=8.0),
+]
+
+
+def adopting(record=RECORD, *, tracker=None, ids_hold=True):
+    tracker, published = tracker or OrderTracker(lambda: NOON), []
+    tracker.follow("r", lambda *events: published.extend(events))
+    tracker.adopt("r", OrderHistory("r-SPY-BUY", 10.0, record), ids_hold=ids_hold)
+    return tracker, published
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(400.5, [("modified", 1, 400.5, None)]), (400.0, []), (float("nan"), [])]
+)
+def test_an_unanswered_change_of_the_record_is_confirmed_by_what_tws_shows(limit, expected):
+    tracker, published = adopting()
+    open_order(tracker, limit, quantity=8.0)
+    assert answers(published) == expected
+
+
+def test_a_confirmed_change_of_the_record_is_not_confirmed_again():
+    tracker, published = adopting(
+        [*RECORD, OrderEvent("modified", "r", "r-SPY-BUY", NOON, attempt=1, price=400.5)]
+    )
+    open_order(tracker, 400.5, quantity=8.0)
+    assert answers(published) == []
+
+
+def test_an_adopted_order_may_be_changed_and_keeps_the_quantity_that_was_sent():
+    tracker, _ = adopting()
+    order = tracker.changeable("r-SPY-BUY", 1)
+    assert (order.sent_quantity, order.order_id) == (8.0, 12)
+
+
+def test_a_change_under_way_is_known_again_to_another_subscriber_of_the_run():
+    tracker, _, order = working_order()
+    tracker.note_change(order, 1, 400.5, 400.5)
+    tracker, published = adopting(tracker=tracker)  # its record has the change, and no answer
+    assert tracker.on_message(12, 2102, "still being processed")
+    assert answers(published) == [("modify_refused", 1, None, "2102")]
+
+
+def cancel(tracker, order):
+    tracker.request_cancel(order)
+
+
+NOT_CHANGEABLE = [
+    (cancel, "has a cancel requested"),
+    (lambda tracker, _: tracker.on_status(12, 77, "Cancelled", 0.0, 10.0, "", ours=True), "has ended"),
+    (lambda tracker, _: tracker.on_message(12, 202, "cancelled"), "has ended"),  # its fills are not counted yet
+    (lambda tracker, _: tracker.on_status(12, 77, "Filled", 10.0, 0.0, "", ours=True), "has ended"),
+    (lambda tracker, _: tracker.on_execution(EXECUTION, ours=True), "has ended"),
+    (lambda tracker, _: tracker.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True), "may have ended"),
+    (lambda tracker, _: tracker.connected(12), "has an id that TWS may have given to another"),
+]
+
+
+@pytest.mark.parametrize(("happens", "why"), NOT_CHANGEABLE)
+def test_an_order_that_may_not_work_is_not_changed(happens, why):
+    tracker, published, order = working_order()
+    happens(tracker, order)
+    count = len(published)
+    with pytest.raises(OrderNotWorkingError, match=f"r-SPY-BUY {why}.*; its change was not sent"):
+        tracker.changeable("r-SPY-BUY", 1)
+    assert len(published) == count
+
+
+def test_an_order_is_changed_by_the_client_that_placed_it_and_after_tws_has_accepted_it():
+    tracker, _ = tracker_with_order(sent=False)
+    for sent in (False, True):
+        with pytest.raises(OrderNotWorkingError, match="is not accepted by TWS yet"):
+            tracker.changeable("r-SPY-BUY", 1)
+        if not sent:
+            tracker.mark_sent(tracker.find("r-SPY-BUY"))
+    open_order(tracker, 400.0)
+    with pytest.raises(OrderNotWorkingError, match="was placed by client id 1, and only that one"):
+        tracker.changeable("r-SPY-BUY", 2)
+    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is no order of this broker"):
+        tracker.changeable("r-TLT-BUY", 1)
+
+
+def test_an_order_whose_id_may_be_another_orders_is_not_changed():
+    tracker, _ = adopting(ids_hold=False)
+    with pytest.raises(OrderNotWorkingError, match="has an id that TWS may have given to another"):
+        tracker.changeable("r-SPY-BUY", 1)
