@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["OrderAmendments"]
 
 _FILLED = 104  # the code of a modification that comes after the last fill
+_BUSY = Refusal(2102, "Unable to modify this order as it is still being processed.")
 _TOO_LATE = "Cancel attempted when order is not in a cancellable state.  Order permId ="
 
 
@@ -44,6 +45,21 @@ class OrderAmendments:
 
     def modify(self, session: Connection, order: Order, request: OrderRequest) -> None:
         """PlaceOrder with the id of an existing order."""
+        script = self._trading.scripts.get(order.perm_id)
+        if script is not None and script.is_modifying:
+            _error(session, order.order_id, _BUSY.code, _BUSY.text, order)
+        elif script is not None and script.on_modify and order.active:
+            script.interrupt_change(
+                self._trading,
+                order,
+                lambda: self._judge(session, order, request),
+                lambda code, text: _error(session, order.order_id, code, text, order),
+            )
+        else:
+            self._judge(session, order, request)
+
+    def _judge(self, session: Connection, order: Order, request: OrderRequest) -> None:
+        """Refuse a modification, or make it."""
         refusal = self._check(order, request)
         if refusal is not None and refusal.code == _FILLED and self._context.switches.modify_filled == "silent":
             return
@@ -60,7 +76,7 @@ class OrderAmendments:
         if not order.active:
             return Refusal(103, "Duplicate order id")
         if order.status == "PendingCancel" or is_cut_off(order.request, self._context):
-            return Refusal(2102, "Unable to modify this order as it is still being processed.")
+            return _BUSY
         amended = replace(request, account=request.account or order.account)
         old = replace(order.request, account=order.account)
         refusal = order_validation.check_form(amended, self._context.switches)

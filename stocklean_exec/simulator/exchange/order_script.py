@@ -1,14 +1,18 @@
 """Runs the steps that a scenario defines for an order.
 
 Steps run in sequence; a ``wait`` schedules the remaining steps on the clock. A script without a fill, rest,
-reject, cancel or match step offers the order to the market at its end. The verbs are explained in
-:data:`~stocklean_exec.simulator.scenarios.steps.STEPS`.
+reject, cancel or match step offers the order to the market at its end. A modification runs the ``on_modify`` steps
+up to the next one that decides about it. The verbs are explained in
+:data:`~stocklean_exec.simulator.scenarios.steps.STEPS` and
+:data:`~stocklean_exec.simulator.scenarios.steps.CHANGE_STEPS`.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+
+from stocklean_exec.simulator.scenarios.steps import CHANGE_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,10 +71,12 @@ class OrderScript:
     def __init__(self, data: dict[str, Any]) -> None:
         self.steps: list[Step] = list(data.get("steps", ()))
         self.on_cancel: list[Step] = list(data.get("on_cancel", ()))
+        self.on_modify: list[Step] = list(data.get("on_modify", ()))
         self.commission: str = data.get("commission", "normal")
         self.commission_delay: float = data.get("commission_delay", 0.0)
         self.accept_delay: float = data.get("accept_delay", 0.0)
         self.busy = False
+        self.is_modifying = False
         self._acknowledged = False
 
     def run(self, service: Service, order: Order) -> None:
@@ -82,6 +88,25 @@ class OrderScript:
         """Run the ``on_cancel`` steps, then ``then``, which decides the cancel."""
         self._acknowledged = True
         self._run_steps(service, order, self.on_cancel, then)
+
+    def interrupt_change(
+        self, service: Service, order: Order, judge: Callable[[], None], refuse: Callable[[int, str], None]
+    ) -> None:
+        """Run the ``on_modify`` steps for one modification, then what they decide: ``judge`` where they do not."""
+        verbs = [_verb(step) for step in self.on_modify]
+        place = next((number for number, verb in enumerate(verbs) if verb in CHANGE_STEPS), len(verbs))
+        steps, decision = self.on_modify[:place], dict(*self.on_modify[place : place + 1])
+        self.on_modify = self.on_modify[place + 1 :]
+
+        def decide() -> None:
+            self.is_modifying = False
+            if "refuse" in decision:
+                refuse(int(decision["refuse"]), decision.get("text", f"Message {decision['refuse']}"))
+            elif "ignore" not in decision:
+                judge()
+
+        self._acknowledged = self.is_modifying = True
+        self._run_steps(service, order, steps, decide)
 
     def _run_steps(self, service: Service, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
         self.busy = True
@@ -106,7 +131,7 @@ class OrderScript:
 
 
 def _verb(step: Step) -> str:
-    return next(name for name in step if name in _VERBS)
+    return next(name for name in step if name in _VERBS or name in CHANGE_STEPS)
 
 
 def _fill(service: Service, order: Order, step: Step) -> None:

@@ -7,8 +7,9 @@ A scenario has five kinds of entries, all optional.
 ``[[quote]]``
     A quote, with the columns of the quotes file; overrides other quotes.
 ``[[order]]``
-    Behaviour of matching orders: ``steps`` and ``on_cancel`` (verbs in
-    :data:`~stocklean_exec.simulator.scenarios.steps.STEPS`), ``accept_delay`` in seconds, ``commission``
+    Behaviour of matching orders: ``steps``, ``on_cancel`` and ``on_modify`` (verbs in
+    :data:`~stocklean_exec.simulator.scenarios.steps.STEPS`, and for the last one also
+    :data:`~stocklean_exec.simulator.scenarios.steps.CHANGE_STEPS`), ``accept_delay`` in seconds, ``commission``
     (``normal``, ``never``, ``first``, ``last``, ``twice``) and ``commission_delay`` in seconds.
 ``[[fault]]``
     A fault of a message or its connection: ``on`` names a request or a reply, ``do`` is one of
@@ -46,7 +47,14 @@ from stocklean_exec.simulator.protocol.field_layouts import kinds
 from stocklean_exec.simulator.protocol.requests import is_request
 from stocklean_exec.simulator.scenarios.options import CHOICES, Switches, meanings
 from stocklean_exec.simulator.scenarios.quotes import QUOTE_COLUMNS
-from stocklean_exec.simulator.scenarios.steps import EVENTS, EXAMPLES, REPLY_FAULTS, REQUEST_FAULTS, STEPS
+from stocklean_exec.simulator.scenarios.steps import (
+    CHANGE_STEPS,
+    EVENTS,
+    EXAMPLES,
+    REPLY_FAULTS,
+    REQUEST_FAULTS,
+    STEPS,
+)
 
 __all__ = [
     "Entry",
@@ -66,7 +74,7 @@ _EVENT_OPTIONS = (
     *("tif", "order_ref", "accounts", "announce", "seconds", "lose", "set", "currency", "rate"),
     *("auction", "size", "imbalance"),
 )
-_REPORTS = ("commission", "commission_delay", "accept_delay", "on_cancel", "steps")
+_REPORTS = ("commission", "commission_delay", "accept_delay", "on_cancel", "on_modify", "steps")
 _TABLES = ("quote", "order", "fault", "event")
 
 
@@ -168,7 +176,8 @@ def explain() -> str:
         lines.append(f"  {one.name} = {getattr(Switches(), one.name)!r}{words}")
         lines.append(f"      {texts[one.name].replace(':attr:', '')}")
     tables = {
-        "[[order]] steps and on_cancel": STEPS,
+        "[[order]] steps, on_cancel and on_modify": STEPS,
+        "[[order]] on_modify": CHANGE_STEPS,
         "[[fault]] on a request": REQUEST_FAULTS,
         "[[fault]] on a reply": REPLY_FAULTS,
         f"[[event]] {', '.join(_TRIGGERS)}; delay": EVENTS,
@@ -299,11 +308,12 @@ def _check_order(entry: dict[str, Any]) -> list[str]:
     problems = _check_names(entry, _SELECTORS, _REPORTS)
     if entry.get("commission", "normal") not in {"normal", "never", "first", "last", "twice"}:
         problems.append(f"commission is {entry['commission']!r}, not normal, never, first, last or twice")
-    for name in ("steps", "on_cancel"):
+    for name in ("steps", "on_cancel", "on_modify"):
+        known = {**STEPS, **(CHANGE_STEPS if name == "on_modify" else {})}
         for step in entry.get(name, []):
-            verbs = [verb for verb in step if verb in STEPS] if isinstance(step, dict) else []
+            verbs = [verb for verb in step if verb in known] if isinstance(step, dict) else []
             if len(verbs) != 1:
-                problems.append(f"{name}: {step!r} does not have exactly one of {', '.join(STEPS)}")
+                problems.append(f"{name}: {step!r} does not have exactly one of {', '.join(known)}")
             elif set(step) - {*verbs, *_STEP_OPTIONS}:
                 problems.append(f"{name}: {step!r} has options other than {', '.join(_STEP_OPTIONS)}")
     return problems

@@ -5,7 +5,7 @@ Pure data: the tables are the documentation, and scenarios are validated against
 
 from __future__ import annotations
 
-__all__ = ["EVENTS", "EXAMPLES", "REPLY_FAULTS", "REQUEST_FAULTS", "STEPS"]
+__all__ = ["CHANGE_STEPS", "EVENTS", "EXAMPLES", "REPLY_FAULTS", "REQUEST_FAULTS", "STEPS"]
 
 STEPS = {
     "fill": 'shares to execute now (number, "half" or "rest" of the remaining quantity); "price", else touch',
@@ -24,6 +24,14 @@ STEPS = {
     "disconnect": "true: close the connection of the order's client",
 }
 """Verbs of order steps. A step is a table with one verb and its options."""
+
+CHANGE_STEPS = {
+    "refuse": 'error code of a refused modification; with "text"',
+    "ignore": "true: the modification gets no answer and changes nothing",
+    "judge": "true: the modification is judged as any other",
+}
+"""Verbs that decide about a modification, in ``on_modify`` alone: the steps behind one are for the next. Without
+one it is judged as any other."""
 
 REQUEST_FAULTS = {
     "drop_before_read": "close the connection without reading the request",
@@ -96,6 +104,10 @@ EXAMPLES = {
     "an order stays open despite an error code, then fills, then its status reverts": (
         '[[order]]\nsymbol = "SPY"\n'
         'steps = [{ rest = true }, { message = 10148 }, { fill = "rest" }, { status = "Submitted" }]'
+    ),
+    "the first change of a limit is refused, the second ignored, and a fill crosses the third on its way": (
+        "[[order]]\nsteps = [{ rest = true }]\n"
+        'on_modify = [{ refuse = 2102 }, { ignore = true }, { wait = 1.0 }, { fill = "half" }]'
     ),
     "the link to IB is down for a minute; open orders fill unreported; one order is duplicated": (
         '[[event]]\nafter_accepts = 2\ndo = "link_down"\n'

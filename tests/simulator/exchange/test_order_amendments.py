@@ -278,3 +278,59 @@ def test_an_order_that_a_scenario_works_goes_on_when_it_is_changed_to_immediate_
     rest(peer, tif="IOC")
     peer.venue.clock.advance(6.0)
     assert peer.venue.ledger.find(1, 1).status == "Filled"
+
+
+# -- modifications by a script ---------------------------------------------------------------------------------
+
+
+def scripted(connect, *steps, **options):
+    peer = connect({"order": [{"steps": [{"rest": True}], "on_modify": list(steps)}]}, **options)
+    rest(peer, quantity=100)
+    return peer
+
+
+def shown(peer):
+    """Limit of the open order, and how many of its shares are filled."""
+    seen = peer.send("5", "1")
+    return [(fields[16], status[3]) for fields, status in zip(seen[::2], seen[1::2], strict=False)]
+
+
+def test_a_script_refuses_one_modification_and_judges_the_next(connect, kinds):
+    peer = scripted(connect, {"refuse": 201, "text": "Order rejected - reason:margin"})
+    (error,) = rest(peer, limit="391.00")
+    assert (error[2], error[3], error[4]) == ("1", "201", "Order rejected - reason:margin")
+    assert shown(peer) == [("390.0", "0")]
+    assert kinds(rest(peer, limit="391.00")) == ["oo Submitted", "st Submitted"]
+    assert shown(peer) == [("391.0", "0")]
+
+
+def test_a_script_ignores_a_modification(connect):
+    peer = scripted(connect, {"ignore": True})
+    assert rest(peer, limit="391.00") == []
+    assert shown(peer) == [("390.0", "0")]
+
+
+PART = ["ex", "oo Submitted", "st Submitted", "cm"]  # as captured
+
+
+def test_a_fill_crosses_a_modification(connect, kinds):
+    peer = scripted(connect, {"fill": "half"}, {"judge": True}, {"fill": "rest"})
+    assert kinds(rest(peer, limit="391.00")) == [*PART, "oo Submitted", "st Submitted"]
+    assert shown(peer) == [("391.0", "50")]
+    assert kinds(rest(peer, limit="392.00"))[-1] == "err 104"
+
+
+def test_a_modification_waits_and_the_next_one_comes_too_early(connect, kinds):
+    peer = scripted(connect, {"wait": 5.0}, clock="manual")
+    assert rest(peer, limit="391.00") == []
+    assert kinds(rest(peer, limit="392.00")) == ["err 2102"]
+    peer.venue.clock.advance(5.0)
+    assert kinds(peer.take()) == ["oo Submitted", "st Submitted"]
+    assert shown(peer) == [("391.0", "0")]
+    assert kinds(rest(peer, limit="392.00")) == ["oo Submitted", "st Submitted"]
+
+
+def test_a_script_does_not_decide_about_a_modification_after_the_end(connect):
+    peer = scripted(connect, {"ignore": True})
+    peer.send("4", "1", "1")
+    assert codes(rest(peer, limit="391.00")) == [103]

@@ -54,6 +54,8 @@ def test_files_tables_rows_and_frames_give_the_same_scenario(tmp_path):
         ({"order": [{"commission": "free"}]}, "commission is 'free'"),
         ({"order": [{"steps": [{"jump": 1}]}]}, "exactly one of"),
         ({"order": [{"steps": [{"fill": 1, "wait": 1}]}]}, "exactly one of"),
+        ({"order": [{"steps": [{"refuse": 110}]}]}, "exactly one of"),
+        ({"order": [{"on_modify": [{"refuse": 110, "ignore": True}]}]}, "exactly one of fill, .*, judge"),
         ({"order": [{"steps": [{"fill": 1, "colour": "red"}]}]}, "options other than"),
         ({"fault": [{"do": "omit"}]}, "neither a request nor a reply"),
         ({"fault": [{"on": "execDetail", "do": "omit"}]}, "neither a request nor a reply"),

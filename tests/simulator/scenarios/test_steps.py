@@ -12,7 +12,7 @@ def test_verbs_and_handlers_match(make_venue):
 
 
 def test_every_verb_is_described():
-    for table in (steps.STEPS, steps.REQUEST_FAULTS, steps.REPLY_FAULTS, steps.EVENTS):
+    for table in (steps.STEPS, steps.CHANGE_STEPS, steps.REQUEST_FAULTS, steps.REPLY_FAULTS, steps.EVENTS):
         assert all(meaning for meaning in table.values())
 
 
