@@ -6,12 +6,15 @@ limit order far from the market and cancels it.
 
 import asyncio
 import os
+from contextlib import contextmanager
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
-from stocklean_exec.errors import InputError
+from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.errors import BrokerError, InputError, OrderNotWorkingError
 from stocklean_exec.schema.tables import POSITIONS, QUOTES
 
 NAN = float("nan")
@@ -256,6 +259,121 @@ def test_every_broker_fills_these_types_at_the_same_price(broker, blotter, kind,
     states = sx.submit_orders(review.result(), broker, blotter, timeout=5)
     assert states["status"].tolist() == ["FILLED"]
     assert states["avg_fill_price"].tolist() == pytest.approx([price])
+
+
+# -- changes of the limit --------------------------------------------------------------------------------------
+
+RESTING = Ticket("r-TLT-BUY", "r", "TLT", "BUY", 450.0, "LMT", 99.0, "DAY", "USD", "STK", "SMART", "DU0000001")
+FILLED_IN_PART = {  # 100 shares at once; then, whatever comes, nothing before the limit is changed
+    "mock": pd.DataFrame(
+        [("TLT", "fill", 100.0, 98.0), ("TLT", "rest", NAN, NAN)],
+        columns=["symbol", "action", "quantity", "price"],
+    ),
+    "sim": {"order": [{"steps": [{"fill": 100, "price": 98.0}, {"rest": True}]}]},
+}
+REFUSING = {
+    "mock": pd.DataFrame(
+        [("TLT", "rest", None), ("TLT", "refuse_change", "201"), ("TLT", "rest", None)],
+        columns=["symbol", "action", "code"],
+    ),
+    "sim": {"order": [{"steps": [{"rest": True}], "on_modify": [{"refuse": 201}]}]},
+}
+
+
+@contextmanager
+def scripted(kind, script):
+    """A broker of this kind with a script, and a blotter."""
+    plan = {} if script is None else {"fill_plan" if kind == "mock" else "scenario": script[kind]}
+    with (
+        sx.connect(f"{kind}://?seed=7", quotes=MARKET, cash=100_000.0, **plan) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        approved = approved_of([("TLT", "BUY", 450.0, "LMT", 99.0, "DAY")])
+        sx.submit_orders(approved, broker, blotter, timeout=0.2)
+        yield broker, blotter
+
+
+def change(broker, blotter, number, limit, **changes):
+    """Change the limit, and return the limits that are open once everything is told."""
+    asyncio.run(broker.modify(replace(RESTING, limit_price=limit, **changes), number))
+    shown = broker.open_orders()["limit_price"].tolist()  # TWS has answered everything before
+    blotter.record([]).result(5)
+    return shown
+
+
+def answers(blotter):
+    events = blotter.events("r")
+    found = events.loc[events["kind"].str.startswith("modif"), ["kind", "attempt", "code"]]
+    return found.fillna({"code": ""}).to_numpy().tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mock", "sim"])
+def test_a_resting_order_is_filled_once_its_limit_is_changed_to_a_marketable_one(kind):
+    with scripted(kind, None) as (broker, blotter):
+        assert change(broker, blotter, 1, 99.5) == [99.5]
+        assert blotter.orders("r")["status"].tolist() == ["SUBMITTED"]
+        assert change(broker, blotter, 2, 100.02) == []
+        assert answers(blotter) == [["modified", 1, ""], ["modified", 2, ""]]
+        fills, events = blotter.fills("r"), blotter.events("r")
+        row = blotter.orders("r").iloc[0]
+    # by hand: at most the size shown at a time, at the far touch
+    assert list(zip(fills["quantity"], fills["price"], strict=True)) == [
+        (200.0, 100.02),
+        (200.0, 100.02),
+        (50.0, 100.02),
+    ]
+    assert (row["status"], row["filled_quantity"], row["limit_price"]) == ("FILLED", 450.0, 99.0)
+    about = events[events["kind"].isin(["status", "modified", "execution"])]
+    assert (about["order_id"].nunique(), about["perm_id"].nunique()) == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mock", "sim"])
+def test_an_order_that_is_filled_in_part_is_changed_with_its_whole_quantity(kind):
+    with scripted(kind, FILLED_IN_PART) as (broker, blotter):
+        with pytest.raises(BrokerError):
+            change(broker, blotter, 1, 100.02, quantity=350.0)  # the rest
+        assert answers(blotter) == []
+        assert change(broker, blotter, 1, 100.02) == []
+        fills, row = blotter.fills("r"), blotter.orders("r").iloc[0]
+    assert (row["status"], row["filled_quantity"]) == ("FILLED", 450.0)
+    assert (fills["quantity"].tolist()[0], fills["price"].tolist()[0]) == (100.0, 98.0)
+    assert fills["quantity"].sum() == 450.0  # under one id, and never more
+    assert set(fills["price"].tolist()[1:]) == {100.02}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mock", "sim"])
+def test_a_refused_change_leaves_the_order_working_on_its_old_limit(kind):
+    with scripted(kind, REFUSING) as (broker, blotter):
+        assert change(broker, blotter, 1, 99.5) == [99.0]
+        assert answers(blotter) == [["modify_refused", 1, "201"]]
+        row = blotter.orders("r").iloc[0]
+        assert (row["status"], pd.isna(row["reason"])) == ("SUBMITTED", True)
+        assert change(broker, blotter, 2, 99.5) == [99.5]  # and it can be changed again
+        broker.cancel("r-TLT-BUY")
+        assert broker.open_orders().empty
+        blotter.record([]).result(5)
+        assert blotter.orders("r")[["status", "reason"]].to_numpy().tolist() == [["CANCELLED", "cancel_requested"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mock", "sim"])
+def test_an_order_that_is_filled_or_being_cancelled_is_not_changed(kind):
+    with scripted(kind, None) as (broker, blotter):
+        with pytest.raises(OrderNotWorkingError):
+            change(broker, blotter, 1, 99.5, client_order_id="r-KO-BUY")
+        assert change(broker, blotter, 1, 100.02) == []
+        with pytest.raises(OrderNotWorkingError):
+            change(broker, blotter, 2, 100.05)
+        assert answers(blotter) == [["modified", 1, ""]]
+    with scripted(kind, None) as (broker, blotter):
+        broker.cancel("r-TLT-BUY")
+        with pytest.raises(OrderNotWorkingError):
+            change(broker, blotter, 1, 100.02)
+        assert broker.open_orders().empty
+        assert blotter.fills("r").empty
 
 
 def test_an_order_that_was_never_placed_cannot_be_cancelled(broker):

@@ -31,6 +31,8 @@ from ib_async import (
     util,
 )
 
+from stocklean_exec.simulator import Simulator
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:eventkit.*")
 SPY = Stock("SPY", "SMART", "USD", conId=756733)
 EXEC_ID = "0000e0d5.67fe667b.01.01"
@@ -827,6 +829,44 @@ def test_trap_e2_advice_and_failed_cancels_show_a_live_order_as_cancelled(play):
 def test_trap_e3_a_code_has_another_meaning_after_the_first_status(play):
     found = {one[1]: one[2] for one in after_codes(play, [110])}
     assert found == {"PendingSubmit": "Cancelled", "Submitted": "ValidationError", "Filled": "ValidationError"}
+
+
+@pytest.mark.parametrize(
+    ("code", "shown", "is_done"),
+    [
+        *((code, "Cancelled", True) for code in (104, 111, 161, 201, 387, 388, 400, 10147)),
+        *((code, "ValidationError", False) for code in (105, 110, 321, 434, 2102)),
+    ],
+)
+def test_trap_e5_a_refused_change_shows_a_working_order_as_ended(code, shown, is_done):
+    # brokers.ib.order_tracker makes modify_refused of it, and asks for the open orders.
+    async def script(venue):
+        ib, other = IB(), IB()
+        await ib.connectAsync("127.0.0.1", venue.port, clientId=1, fetchFields=StartupFetch(0))
+        await other.connectAsync("127.0.0.1", venue.port, clientId=2, fetchFields=StartupFetch(0))
+        try:
+            trade = ib.placeOrder(SPY, LimitOrder("BUY", 10, 390.0, orderId=1, tif="DAY"))
+            await until_settled(other)
+            changed = LimitOrder("BUY", 10, 395.0, orderId=1, tif="DAY")
+            ib.placeOrder(SPY, changed)
+            (still,) = await until_settled(other)
+            return trade, still
+        finally:
+            ib.disconnect()
+            other.disconnect()
+
+    async def until_settled(other):
+        for _ in range(3):
+            found = await other.reqAllOpenOrdersAsync()
+        return found
+
+    scenario = {"order": [{"steps": [{"rest": True}], "on_modify": [{"refuse": code}]}]}
+    quote = {"con_id": 756733, "bid": 399.9, "ask": 400.1}
+    with Simulator(quotes={"SPY": quote}, scenario=scenario) as venue:
+        trade, still = asyncio.run(script(venue))
+    assert (trade.orderStatus.status, trade.isDone()) == (shown, is_done)
+    assert trade.order.lmtPrice == 390.0  # what leaves is a copy; a changed order would show the new limit
+    assert (still.orderStatus.status, still.order.lmtPrice) == ("Submitted", 390.0)
 
 
 def test_trap_e4_there_is_no_status_for_a_rejection(play):

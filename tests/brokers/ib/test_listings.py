@@ -1,11 +1,13 @@
 """Contracts in other currencies, units and lots over real sockets: ib_async against the wire simulator."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.client import Contract
 from stocklean_exec.brokers.ib.connection import Connection
 from stocklean_exec.schema.missing_quotes import missing_quotes
@@ -84,6 +86,21 @@ def test_the_limit_of_an_open_order_is_read_back_in_pounds(venue, blotter):
         assert limit == 42.0
     with connect(venue, client_id=8) as other:  # which has not looked the contract up
         assert other.open_orders()[["limit_price", "con_id"]].to_numpy().tolist() == [[42.0, 11]]
+
+
+def test_a_limit_is_changed_and_confirmed_in_pounds(venue, blotter):
+    with connect(venue) as broker:
+        run(targets(("GAW", 0.1, "GBP", None, None, "LMT", 42.0)), broker, blotter, timeout=0.2)
+        (shares,) = broker.open_orders()["quantity"]
+        ours = Ticket(
+            "r-GAW-BUY", "r", "GAW", "BUY", shares, "LMT", 42.506, "DAY", "GBP", "STK", "SMART", "DU0000001"
+        )
+        asyncio.run(broker.modify(ours, 1))
+        # 4,250.6 pence: the tick is a penny, and a buy is never above its limit.
+        assert broker.open_orders()["limit_price"].tolist() == [42.5]
+    blotter.record([]).result(5)
+    (answer,) = [event for event in blotter.recorded_events("r") if event.kind == "modified"]
+    assert (answer.attempt, answer.price) == (1, 42.506)
 
 
 def test_an_ambiguous_symbol_is_rejected_with_the_candidates_and_the_others_trade(venue, blotter):
