@@ -316,13 +316,24 @@ class Blotter(BlotterReader):
 
     def recorded_events(self, run_id: str) -> list[OrderEvent]:
         """All events of a run, as recorded."""
+        return self._events_where("run_id = ?", [run_id])
+
+    def limit_changes(self) -> dict[str, list[OrderEvent]]:
+        """Changes of limits, and their answers, by client order id; only orders that have any."""
+        found: dict[str, list[OrderEvent]] = {}
+        for event in self._events_where("kind IN ('modifying', 'modified', 'modify_refused')", []):
+            found.setdefault(event.client_order_id or "", []).append(event)
+        return found
+
+    def _events_where(self, condition: str, values: list[object]) -> list[OrderEvent]:
+        """Recorded events in sequence; ``condition`` is a constant of this module."""
         with self._open().cursor() as cursor:
             columns = ", ".join(
                 f"epoch_us({name}) AS {name}" if name in _EVENT_TIMES else name for name in OrderEvent._fields
             )
             rows = cursor.execute(
-                f"SELECT {columns} FROM main.facts WHERE run_id = ? ORDER BY number",  # noqa: S608 - constants
-                [run_id],
+                f"SELECT {columns} FROM main.facts WHERE {condition} ORDER BY number",  # noqa: S608 - constants
+                values,
             ).fetchall()
         return [_event(row) for row in rows]
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol
+from stocklean_exec.blotter.order_history import OrderHistory
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.schema.order_terms import CAPPED
 from stocklean_exec.strategies.attribution import unexplained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from stocklean_exec.blotter.events import OrderEvent
     from stocklean_exec.brokers.evidence import Evidence
 
 __all__ = ["DIFFERENCES", "Books", "compare"]
@@ -61,6 +63,7 @@ class Books:
     evidence : what the broker reported
     clients : client id that sent an order, by client order id
     strategies : signed shares of each strategy by the record, by symbol
+    limit_changes : changes of an order's limit and their answers, by client order id
     """
 
     orders: pd.DataFrame
@@ -74,6 +77,11 @@ class Books:
     evidence: Evidence
     clients: Mapping[str, int] = field(default_factory=dict)
     strategies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    limit_changes: Mapping[str, Sequence[OrderEvent]] = field(default_factory=dict)
+
+    def history(self, name: str) -> OrderHistory:
+        """One order with the changes of its limit."""
+        return OrderHistory(name, math.nan, self.limit_changes.get(name, ()))
 
 
 def compare(books: Books) -> pd.DataFrame:
@@ -146,7 +154,8 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         if abs(quantity - ordered) > _SHARES:
             text = "was changed at the broker: its quantity differs"
             yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=ordered, broker=quantity)
-        yield from _changed_terms(ours, named[named["client_order_id"] == name].iloc[0], name)
+        theirs = named[named["client_order_id"] == name].iloc[0]
+        yield from _changed_terms(ours, theirs, books.history(name))
         if abs(filled - traded) > _SHARES:
             text = "the filled quantity at the broker differs from the executions on record"
             yield _row(
@@ -170,20 +179,22 @@ def _open_orders(books: Books) -> Iterator[dict[str, object]]:
         yield _row("order_unresolved", "warn", "its outcome is unknown", symbol=symbol, name=name)
 
 
-def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> Iterator[dict[str, object]]:
+def _changed_terms(
+    ours: pd.Series[Any], theirs: pd.Series[Any], history: OrderHistory
+) -> Iterator[dict[str, object]]:
     """Terms of a working order that a person changed at the broker: prices, type, time in force, times, hours.
 
-    An algorithm is not compared, as TWS does not repeat it; nor the limit of an order that pegs itself without a
-    cap, where TWS shows its own.
+    Its limit may be any that is in force by the record. An algorithm is not compared, as TWS does not repeat it;
+    nor the limit of an order that pegs itself without a cap, where TWS shows its own.
     """
-    symbol = str(ours["symbol"])
+    symbol, name = str(ours["symbol"]), history.client_order_id
     for column, word in (("limit_price", "limit price"), ("aux_price", "auxiliary price")):
         asked, there = (float(_term(one, column, math.nan)) for one in (ours, theirs))
-        is_unset = math.isnan(asked) and (math.isnan(there) or ours.get("order_type") in CAPPED)
-        is_none = asked == 0 and math.isnan(there)  # an offset of none
-        if column in theirs.index and not (is_unset or is_none or abs(there - asked) <= _PRICE * abs(asked)):
+        known = history.limits_in_force(asked) if column == "limit_price" else [asked]
+        is_capped = ours.get("order_type") in CAPPED
+        if column in theirs.index and not any(_is_same_price(one, there, is_capped=is_capped) for one in known):
             text = f"was changed at the broker: its {word} differs"
-            yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=asked, broker=there)
+            yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=known[0], broker=there)
     for column, word, absent in (
         ("order_type", "order type", ""),
         ("tif", "time in force", ""),
@@ -194,6 +205,13 @@ def _changed_terms(ours: pd.Series[Any], theirs: pd.Series[Any], name: str) -> I
         if column in theirs.index and mine != other and (absent is False or (mine and other)):
             text = f"was changed at the broker: its {word} is {other}, and {mine} on record"
             yield _row("order_changed", "warn", text, symbol=symbol, name=name)
+
+
+def _is_same_price(asked: float, there: float, *, is_capped: bool) -> bool:
+    """Whether the broker shows a price of an order as it is on record."""
+    is_unset = math.isnan(asked) and (math.isnan(there) or is_capped)
+    is_none = asked == 0 and math.isnan(there)  # an offset of none
+    return is_unset or is_none or abs(there - asked) <= _PRICE * abs(asked)
 
 
 def _whole_seconds(value: Any) -> Any:  # noqa: ANN401 - a term of any kind
@@ -207,10 +225,10 @@ def _term(order: pd.Series[Any], column: str, unset: object) -> Any:  # noqa: AN
 
 
 def _fills_beyond_limits(books: Books) -> Iterator[dict[str, object]]:
-    """Orders that traded at a worse price than their recorded limit since the last run began."""
+    """Orders that traded at a worse price than any limit that they ever had, since the last run began."""
     if "limit_price" not in books.orders.columns:
         return
-    limits = books.orders.set_index("client_order_id")["limit_price"].astype("float64")
+    limits = _widest_limits(books)
     fills = books.fills if books.opening.empty else fills_since(books.opening, books.orders, books.fills)
     limit = fills["client_order_id"].map(limits)
     excess = (fills["price"] - limit) * fills["side"].map(_SIGN).astype("float64")
@@ -224,6 +242,16 @@ def _fills_beyond_limits(books: Books) -> Iterator[dict[str, object]]:
         yield _row(
             "fill_beyond_limit", "warn", text, symbol=symbol, name=str(name), blotter=limits[name], broker=worst
         )
+
+
+def _widest_limits(books: Books) -> pd.Series[float]:
+    """The most permissive limit that each order has had at the broker, or may have had; NaN for none."""
+    orders = books.orders.set_index("client_order_id")
+    limits, sides = orders["limit_price"].astype("float64"), orders["side"]
+    for name in limits.index.intersection(list(books.limit_changes)):
+        widest = max if sides[name] == "BUY" else min
+        limits[name] = widest([limits[name], *books.history(str(name)).limits_ever()])
+    return limits
 
 
 def _fills(books: Books) -> Iterator[dict[str, object]]:

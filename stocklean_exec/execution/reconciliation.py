@@ -87,6 +87,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         evidence=evidence,
         clients=dict(zip(submissions["client_order_id"].tolist(), submissions["client_id"].tolist(), strict=True)),
         strategies=blotter.strategy_holdings(broker.account),
+        limit_changes=blotter.limit_changes(),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]

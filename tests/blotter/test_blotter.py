@@ -155,6 +155,18 @@ def test_events_are_read_as_they_were_recorded(blotter):
     assert blotter.recorded_events("run-2") == []
 
 
+def test_changes_of_limits_are_read_by_order_in_sequence(blotter):
+    first = OrderEvent("modifying", "run-1", "run-1-SPY-BUY", attempt=1, price=100.5, quantity=10.0, bid=99.9)
+    events = [
+        OrderEvent("status", "run-1", "run-1-TLT-BUY", status="SUBMITTED"),
+        first,
+        OrderEvent("modified", "run-1", "run-1-SPY-BUY", attempt=1, price=100.5),
+        OrderEvent("modify_refused", "run-2", "run-2-KO-SELL", attempt=1, code="110"),
+    ]
+    blotter.record(events).result()
+    assert blotter.limit_changes() == {"run-1-SPY-BUY": events[1:3], "run-2-KO-SELL": events[3:]}
+
+
 def overtaking(blotter, events=(), approved="ab", **later):
     """Runs that overtake run-1, which has a (symbol SPY) and b (TLT), both of them approved and not sent."""
     for run_id, columns in (("run-1", {}), ("run-2", later)):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare, looks_like_ours
@@ -73,7 +74,69 @@ def test_two_sides_that_agree_have_no_difference():
     assert found.dtypes.astype("str").to_dict() == DIFFERENCES
 
 
+def change(number, limit):
+    return OrderEvent("modifying", client_order_id="r-SPY-BUY", attempt=number, price=limit)
+
+
+def answer(number, limit=None, code=None):
+    kind = "modify_refused" if limit is None else "modified"
+    return OrderEvent(kind, client_order_id="r-SPY-BUY", attempt=number, price=limit, code=code)
+
+
+def with_limits(own, there, *changes, **changed):
+    """Books of the order with a limit of its own, one at the broker, and changes in between."""
+    return {
+        "orders": books().orders.assign(limit_price=own, order_type="LMT", tif="DAY"),
+        "open_orders": books().open_orders.assign(limit_price=there, order_type="LMT", tif="DAY"),
+        "limit_changes": {"r-SPY-BUY": changes},
+    } | changed
+
+
 CASES = {
+    "a limit that was changed and is confirmed": (
+        with_limits(100.0, 101.0, change(1, 101.0), answer(1, 101.0)),
+        [],
+    ),
+    "a limit of a change without an answer": (with_limits(100.0, 101.0, change(1, 101.0)), []),
+    "a limit that a change without an answer has not reached": (with_limits(100.0, 100.0, change(1, 101.0)), []),
+    "a limit that has been changed since": (
+        with_limits(100.0, 100.0, change(1, 101.0), answer(1, 101.0)),
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 101.0, 100.0)],
+    ),
+    "a limit of a change that was refused": (
+        with_limits(100.0, 101.0, change(1, 101.0), answer(1, code="110")),
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 100.0, 101.0)],
+    ),
+    "a limit that neither we nor the record know": (
+        with_limits(100.0, 105.0, change(1, 101.0), answer(1, 101.0), change(2, 102.0)),
+        [("order_changed", "warn", "SPY", "r-SPY-BUY", 101.0, 105.0)],
+    ),
+    "a buy within a limit that it had once": (
+        with_limits(99.0, 99.5, change(1, 100.0), answer(1, 100.0), change(2, 99.5), answer(2, 99.5)),
+        [],
+    ),
+    "a buy within a limit whose change had no answer": (with_limits(99.0, 99.0, change(1, 100.0)), []),
+    "a buy beyond every limit that it had": (
+        with_limits(99.0, 99.5, change(1, 99.5), answer(1, 99.5), change(2, 100.0), answer(2, code="not_sent")),
+        [("fill_beyond_limit", "warn", "SPY", "r-SPY-BUY", 99.5, 100.0)],
+    ),
+    "a sell within a limit that it had once": (
+        with_limits(
+            101.0,
+            100.0,
+            change(1, 100.0),
+            answer(1, 100.0),
+            fills=books().fills.assign(side="SELL"),
+            positions=positions_of(SPY=-4.0, KO=5.0),
+            cash=1_000.0 + 400.0 - 1.0,
+        )
+        | {"orders": books().orders.assign(side="SELL", limit_price=101.0, order_type="LMT", tif="DAY")},
+        [],
+    ),
+    "changes of an order that is not of this account": (
+        {"orders": books().orders.assign(limit_price=100.0), "limit_changes": {"q-TLT-BUY": [change(1, 90.0)]}},
+        [],
+    ),
     "an order of ours that is not on record": (
         {"open_orders": open_of(("r-SPY-BUY", "SPY", 10.0, 4.0), ("q-TLT-SELL", "TLT", 3.0, 0.0))},
         [("order_orphan", "halt", "TLT", "q-TLT-SELL", NAN, 3.0)],

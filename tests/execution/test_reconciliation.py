@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -273,3 +274,45 @@ def test_the_rows_of_a_reconciliation_are_numbered(blotter, monkeypatch):
     monkeypatch.setattr(reconciliation, "compare", lambda _: one)
     monkeypatch.setattr(reconciliation, "_found_out", lambda *_: one)
     assert sx.reconcile(broker, blotter).index.tolist() == [0, 1]
+
+
+def resting_ticket(limit=390.0):
+    return Ticket("r-SPY-BUY", "r", "SPY", "BUY", 5.0, "LMT", limit, "DAY", "USD", "STK", "SMART", "DU0000001")
+
+
+def with_resting_order(broker, blotter):
+    """An order for 5 SPY that rests at 390, of a run ``r``."""
+    frame = pd.DataFrame({"symbol": ["SPY"], "side": "BUY", "quantity": 5.0, "order_type": "LMT"})
+    limits = sx.Limits(price_collar=None, min_cash_after=None)
+    checked = sx.check_orders(frame.assign(limit_price=390.0, run_id="r"), limits, quotes=QUOTES)
+    review = sx.review_orders(checked)
+    review.approve_all(by="me")
+    sx.submit_orders(review.result(), broker, blotter, timeout=0.1)
+
+
+def change(broker, blotter, number, limit):
+    record = OrderEvent("modifying", "r", "r-SPY-BUY", attempt=number, price=limit, quantity=5.0)
+    blotter.record([record]).result(5)
+    asyncio.run(broker.modify(resting_ticket(limit), number))
+
+
+@pytest.mark.slow
+def test_a_limit_that_was_changed_from_here_is_no_difference(broker, blotter):
+    with_resting_order(broker, blotter)
+    change(broker, blotter, 1, 391.0)
+    assert sx.reconcile(broker, blotter).empty
+    change(broker, blotter, 2, 401.0)  # fills at 400.10, above the limit that was approved
+    broker.open_orders()
+    blotter.record([]).result(5)
+    assert sx.reconcile(broker, blotter).empty
+    assert blotter.fills("r")["price"].tolist() == [400.10]
+
+
+@pytest.mark.slow
+def test_a_limit_that_somebody_else_changed_is_one(venue, broker, blotter):
+    with_resting_order(broker, blotter)
+    change(broker, blotter, 1, 391.0)
+    (order,) = venue.call(lambda one: list(one.ledger.active.values()))
+    venue.call(lambda _: setattr(order, "request", replace(order.request, limit_price=395.0)))
+    found = sx.reconcile(broker, blotter)
+    assert found[["kind", "blotter", "broker"]].to_numpy().tolist() == [["order_changed", 391.0, 395.0]]

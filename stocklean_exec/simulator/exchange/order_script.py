@@ -95,7 +95,8 @@ class OrderScript:
         """Run the ``on_modify`` steps for one modification, then what they decide: ``judge`` where they do not."""
         verbs = [_verb(step) for step in self.on_modify]
         place = next((number for number, verb in enumerate(verbs) if verb in CHANGE_STEPS), len(verbs))
-        steps, decision = self.on_modify[:place], dict(*self.on_modify[place : place + 1])
+        steps = self.on_modify[:place]
+        decision: Step = self.on_modify[place] if place < len(verbs) else {}
         self.on_modify = self.on_modify[place + 1 :]
 
         def decide() -> None:
