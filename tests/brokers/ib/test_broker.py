@@ -801,6 +801,25 @@ def test_a_change_sends_the_whole_order_again_under_its_id(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_leaves_for_a_change_differs_from_the_order_in_the_limit_alone():
+    scenario = {"order": [{"steps": [{"fill": 2, "price": 389.0}, {"rest": True}]}]}
+    with Simulator(seed=7, quotes=MARKET, scenario=scenario) as venue, connect(venue) as broker:
+        connection, left = broker._connection._ib.client.conn, []
+        send = connection.sendMsg
+        connection.sendMsg = lambda data: (left.append(bytes(data)), send(data))
+        with sx.open_blotter() as blotter:
+            sx.submit_orders(approved_of([("SPY", "BUY", 5.0, "LMT", 390.0)]), broker, blotter, timeout=0.1)
+            change(broker, blotter, 1, 395.5)
+            assert blotter.orders("r")["filled_quantity"].tolist() == [2.0]
+    messages = [data[4:].decode().split("\0") for data in left]
+    order, changed = [fields for fields in messages if fields[0] == "3"]
+    # The official client's placeOrder: 1 is the order id, 17 the quantity, 19 the limit, 26 the reference.
+    assert [place for place, pair in enumerate(zip(order, changed, strict=True)) if pair[0] != pair[1]] == [19]
+    assert [changed[place] for place in (1, 17, 19, 26)] == [order[1], "5.0", "395.5", "r-SPY-BUY"]
+    assert order[19] == "390.0"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [105, 110, 111, 201, 321, 387, 388, 400, 434, 2102, 10318])
 def test_a_refused_change_ends_nothing_whatever_the_client_library_makes_of_its_code(code):
     scenario = {"order": [{"steps": [{"rest": True}], "on_modify": [{"refuse": code, "text": "no"}]}]}
