@@ -391,6 +391,7 @@ class Broker(ABC):
         It counts as sent from the moment this is called, and is recorded as ``modifying`` before. The order stays
         on its old limit until the broker takes the new one: it may be filled at either. The answer is published as
         ``modified`` or ``modify_refused``; there may be none, if the order ends first, or the broker ignores it.
+        After any other error than these it is not known whether the change has left.
 
         Parameters
         ----------

@@ -2,8 +2,8 @@
 
 A margin account is refused beyond its buying power where the switch ``margin`` says so. A cash account is always
 refused a sale of shares that it does not hold, and a purchase beyond its settled cash in the currency of the
-shares less what its other open purchases in that currency may cost. Since 2024 IB converts other currencies for a
-cash account by itself; the simulator does not.
+shares less what its other open purchases in that currency may cost; so is a change by which an open purchase may
+cost more. Since 2024 IB converts other currencies for a cash account by itself; the simulator does not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stocklean_exec.simulator.exchange.venue_context import VenueContext
     from stocklean_exec.simulator.protocol.order_request import OrderRequest
 
-__all__ = ["refusal_of_funds", "rejected"]
+__all__ = ["refusal_of_change", "refusal_of_funds", "rejected"]
 
 _NO_EQUITY = "YOUR ORDER IS NOT ACCEPTED. EQUITY WITH LOAN VALUE IS BELOW THE INITIAL MARGIN REQUIREMENT"
 _NO_SHARES = "None of the accounts have enough shares."  # TWS API, "Message codes", 426
@@ -50,6 +50,18 @@ def refusal_of_funds(
     return None
 
 
+def refusal_of_change(context: VenueContext, order: Order, request: OrderRequest) -> Refusal | None:
+    """Why a cash account may not have an open purchase on new terms; None if it may."""
+    account, contract = context.ledger.accounts[order.account], order.contract
+    if account.kind != CASH or request.side != "BUY" or contract.is_pair:
+        return None
+    others = _pending(context, account, request, contract) - _cost_of(context, order)
+    cost = _cost(context, request, contract, request.quantity - order.filled)
+    if cost <= _cost_of(context, order):
+        return None
+    return _refusal_of_money(context, account, contract.currency, cost + others)
+
+
 def _has_equity(
     context: VenueContext, account: Account, request: OrderRequest, contract: Contract, held: float
 ) -> bool:
@@ -66,8 +78,7 @@ def _refusal_of_cash(
     if request.side == "SELL":
         sold = sum(one.remaining for one in others if one.contract.con_id == contract.con_id)
         return Refusal(426, _NO_SHARES) if request.quantity + sold > max(held, 0.0) else None
-    pending = sum(_cost_of(context, one) for one in others if one.contract.currency == contract.currency)
-    needed = _cost(context, request, contract, request.quantity) + pending
+    needed = _cost(context, request, contract, request.quantity) + _pending(context, account, request, contract)
     return _refusal_of_money(context, account, contract.currency, needed)
 
 
@@ -88,6 +99,12 @@ def _refusal_of_money(context: VenueContext, account: Account, currency: str, ne
         return None
     money = f"CASH AVAILABLE: {available:.2f}; CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: {needed:.2f}"
     return rejected(f"{money} {currency}")
+
+
+def _pending(context: VenueContext, account: Account, request: OrderRequest, contract: Contract) -> float:
+    """What the account's open purchases in the contract's currency may cost."""
+    others = _open_orders(context, account, request)
+    return sum(_cost_of(context, one) for one in others if one.contract.currency == contract.currency)
 
 
 def _open_orders(context: VenueContext, account: Account, request: OrderRequest) -> list[Order]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from stocklean_exec.simulator.exchange import order_validation
 from stocklean_exec.simulator.exchange.auctions import is_cut_off
+from stocklean_exec.simulator.exchange.funds import refusal_of_change
 from stocklean_exec.simulator.exchange.matching import at_auction
 from stocklean_exec.simulator.exchange.orders import Order
 from stocklean_exec.simulator.exchange.refusals import Refusal
@@ -84,7 +85,8 @@ class OrderAmendments:
         found = self._context.catalogue.find(request.contract)
         if refusal is None and [one.con_id for one in found] != [order.contract.con_id]:
             refusal = Refusal(105, "Order being modified does not match original order.")
-        return refusal or order_validation.check_terms(request, order.contract)
+        refusal = refusal or order_validation.check_terms(request, order.contract)
+        return refusal or refusal_of_change(self._context, order, request)
 
     def _apply(self, order: Order, request: OrderRequest) -> None:
         self._forget_prices(order, request)

@@ -43,6 +43,20 @@ def test_open_purchases_hold_their_money_until_they_end(cash_account, kinds):
     assert kinds(peer.place(4, "XOM", quantity=20))[-1] == "cm"
 
 
+def test_a_purchase_is_changed_as_far_as_the_cash_reaches_and_rests_on_its_old_limit_else(cash_account, kinds):
+    peer = cash_account(cash=40_000.0)
+    peer.place(1, "XOM", order_type="LMT", limit="90.00", quantity=10)  # 900 and 1
+    peer.place(2, order_type="LMT", limit="390.00")  # 39,000 and 1, of the remaining 39,099
+    (error,) = peer.place(2, order_type="LMT", limit="391.00")  # 39,101, and 901
+    assert "CASH NEEDED FOR THIS ORDER AND OTHER PENDING ORDERS: 40002.00 USD" in error[4]
+    assert error[2:4] == ["2", "201"]
+    assert [fields[16] for fields in peer.send("5", "1") if fields[0] == "5"] == ["90.0", "390.0"]
+    assert kinds(peer.place(2, order_type="LMT", limit="390.98")) == ["oo Submitted", "st Submitted"]
+    assert kinds(peer.place(2, order_type="LMT", limit="389.00")) == ["oo Submitted", "st Submitted"]
+    peer.send("4", "1", "2", "")
+    assert kinds(peer.place(1, "XOM", order_type="LMT", limit="100.05", quantity=10))[-1] == "cm"
+
+
 def test_a_buffer_can_be_required_of_purchases_without_a_limit(cash_account, kinds):
     peer = cash_account({"switches": {"market_buffer": 0.05}})
     assert kinds(peer.place(1, quantity=100)) == REFUSED
