@@ -39,7 +39,7 @@ from stocklean_exec.schema.order_terms import TERM_COLUMNS, has_terms
 from stocklean_exec.schema.tables import ORDERS, QUOTES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from concurrent.futures import Future
 
 __all__ = ["Blotter", "BlotterReader", "open_blotter", "read_blotter"]
@@ -318,10 +318,14 @@ class Blotter(BlotterReader):
         """All events of a run, as recorded."""
         return self._events_where("run_id = ?", [run_id])
 
-    def limit_changes(self) -> dict[str, list[OrderEvent]]:
-        """Changes of limits, and their answers, by client order id; only orders that have any."""
+    def limit_changes(self, names: Collection[str]) -> dict[str, list[OrderEvent]]:
+        """Changes of the limits of these orders, and their answers, by client order id; only of those with any."""
         found: dict[str, list[OrderEvent]] = {}
-        for event in self._events_where("kind IN ('modifying', 'modified', 'modify_refused')", []):
+        condition = (
+            "kind IN ('modifying', 'modified', 'modify_refused') "
+            "AND client_order_id IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+        )
+        for event in self._events_where(condition, [list(names)]):
             found.setdefault(event.client_order_id or "", []).append(event)
         return found
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from stocklean_exec import background
 from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.holdings import fills_since
 from stocklean_exec.blotter.order_state import UNSENT_STATES
 from stocklean_exec.execution.breaks import DIFFERENCES, Books, compare
 from stocklean_exec.execution.recovery_rules import BY_HAND, trade_date
@@ -72,22 +73,27 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         await record.put(OrderEvent("unknown", record.run_id, name, stamp, message=BY_HAND) for name in silent)
     orders = _orders_of(broker, blotter)
     fills = blotter.fills()
+    fills = fills[fills["client_order_id"].isin(orders["client_order_id"])]
+    opening = blotter.last_book(broker.account)
+    open_orders = await asyncio.to_thread(broker.open_orders)
+    compared = fills if opening.empty else fills_since(opening, orders, fills)
+    names = {*open_orders["client_order_id"].dropna(), *compared["client_order_id"]}
     events = blotter.events()
     duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
     submissions = events[(events["kind"] == "sending") & events["client_id"].notna()]
     books = Books(
         orders=orders,
-        fills=fills[fills["client_order_id"].isin(orders["client_order_id"])],
+        fills=fills,
         duplicates=frozenset(duplicates) & frozenset(orders["client_order_id"]),
-        opening=blotter.last_book(broker.account),
-        open_orders=await asyncio.to_thread(broker.open_orders),
+        opening=opening,
+        open_orders=open_orders,
         positions=await asyncio.to_thread(broker.positions),
         cash=await asyncio.to_thread(broker.cash),
         foreign_executions=_foreign_executions(broker, blotter),
         evidence=evidence,
         clients=dict(zip(submissions["client_order_id"].tolist(), submissions["client_id"].tolist(), strict=True)),
         strategies=blotter.strategy_holdings(broker.account),
-        limit_changes=blotter.limit_changes(),
+        limit_changes=blotter.limit_changes(names),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]

@@ -164,7 +164,9 @@ def test_changes_of_limits_are_read_by_order_in_sequence(blotter):
         OrderEvent("modify_refused", "run-2", "run-2-KO-SELL", attempt=1, code="110"),
     ]
     blotter.record(events).result()
-    assert blotter.limit_changes() == {"run-1-SPY-BUY": events[1:3], "run-2-KO-SELL": events[3:]}
+    assert blotter.limit_changes(["run-1-SPY-BUY", "run-1-TLT-BUY"]) == {"run-1-SPY-BUY": events[1:3]}
+    assert list(blotter.limit_changes({"run-1-SPY-BUY", "run-2-KO-SELL"}).values()) == [events[1:3], events[3:]]
+    assert blotter.limit_changes([]) == {}
 
 
 def overtaking(blotter, events=(), approved="ab", **later):
