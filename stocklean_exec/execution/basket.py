@@ -14,7 +14,8 @@ from stocklean_exec.blotter.events import EXPORTED, OrderEvent
 from stocklean_exec.errors import ApprovalError, IdempotencyConflictError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, restore, verify
 from stocklean_exec.execution.crossings import crossing_events
-from stocklean_exec.execution.submission import PlanSource, record_plan, run_id_of
+from stocklean_exec.execution.plan_record import PlanSource, record_plan
+from stocklean_exec.execution.submission import run_id_of
 from stocklean_exec.schema.account_ids import is_paper_account
 from stocklean_exec.schema.basket_file import basket_text
 from stocklean_exec.schema.order_input import parse_orders

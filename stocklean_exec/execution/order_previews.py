@@ -14,7 +14,7 @@ import pandas as pd
 from stocklean_exec import background, clock
 from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError, Problem
-from stocklean_exec.execution.run_setup import tickets_of
+from stocklean_exec.execution.tickets import tickets_of
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.schema.frame_validator import number_option
 from stocklean_exec.schema.order_input import parse_orders

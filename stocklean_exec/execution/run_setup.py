@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import MISSING, fields, replace
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from stocklean_exec import clock
-from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.execution.cancel_watch import watch_cancels
 from stocklean_exec.execution.gross_exposure import GrossLimit
 from stocklean_exec.execution.order_limits import barred_orders
@@ -23,18 +20,19 @@ from stocklean_exec.execution.run_control import working
 from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
+from stocklean_exec.execution.tickets import tickets_of
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.pre_trade_checks import plan_gross
-from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
 
-__all__ = ["tickets_of", "work_run"]
+__all__ = ["work_run"]
 
 _MINUTE = timedelta(minutes=1)
-_TICKET = tuple(field.name for field in fields(Ticket) if field.default is MISSING)
 
 
 async def work_run(
@@ -95,41 +93,12 @@ async def work_run(
                 await Runner(run_id, broker, blotter, tickets, budget, terms, lock).work()
 
 
-def tickets_of(rows: pd.DataFrame) -> list[Ticket]:
-    """Make the order that a broker is sent for each row of canonical orders."""
-    contracts = rows["con_id"].tolist() if "con_id" in rows.columns else [None] * len(rows)
-    rates = rows["fx_rate"].fillna(1.0).tolist() if "fx_rate" in rows.columns else [1.0] * len(rows)
-    columns = [rows[name].tolist() for name in _TICKET]
-    numbers = [None if pd.isna(number) else int(number) for number in contracts]
-    prices = rows["decision_price"].tolist()
-    days = [None if pd.isna(stamp) else stamp.date() for stamp in rows["decided_at"].tolist()]
-    more = (numbers, _listings(rows), prices, rates, days, *_terms(rows))
-    return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
-
-
-def _terms(rows: pd.DataFrame) -> list[list[Any]]:
-    """Columns of the terms beyond type, limit and time in force, as tickets have them."""
-    rows = ORDERS.conform(rows)
-    times = [
-        [None if pd.isna(stamp) else stamp.to_pydatetime() for stamp in rows[name].tolist()]
-        for name in ("good_till", "good_after")
-    ]
-    algos = [rows[name].fillna("").tolist() for name in ("algo", "algo_params")]
-    return [rows["aux_price"].tolist(), *times, rows["outside_rth"].tolist(), *algos]
-
-
 def _by_order(rows: pd.DataFrame, column: str) -> dict[str, float]:
     """Values of a column by client order id, without empty ones."""
     if column not in rows.columns:
         return {}
     known = rows[rows[column].notna()]
     return dict(zip(known["client_order_id"].tolist(), known[column].astype("float64").tolist(), strict=True))
-
-
-def _listings(rows: pd.DataFrame) -> list[str]:
-    if "primary_exchange" not in rows.columns:
-        return [""] * len(rows)
-    return ["" if pd.isna(code) else str(code).strip().upper() for code in rows["primary_exchange"].tolist()]
 
 
 def _limits_of(run_id: str, blotter: Blotter, given: Limits | None) -> Limits:

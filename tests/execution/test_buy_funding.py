@@ -16,7 +16,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import BrokerError, HaltedError, InputError
 from stocklean_exec.execution.funding import buy_cost, cash_effect
-from stocklean_exec.execution.run_setup import tickets_of
+from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"OLD": 50.0, "NEW": 20.0, "TOO": 10.0}
 NAN = math.nan

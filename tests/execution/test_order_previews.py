@@ -10,7 +10,7 @@ from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.brokers.order_preview import OrderPreview
 from stocklean_exec.errors import BrokerError, ConnectionLostError, InputError
 from stocklean_exec.execution.order_previews import PREVIEW_COLUMNS, preview_orders_async
-from stocklean_exec.execution.run_setup import tickets_of
+from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"SPY": 400.0, "TLT": 100.0, "KO": 50.0}
 ROWS = [("SPY", "BUY", 10.0), ("TLT", "BUY", 100.0), ("KO", "SELL", 300.0)]

@@ -6,7 +6,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.execution import residuals
-from stocklean_exec.execution.run_setup import tickets_of
+from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
 PLAN = pd.DataFrame(
