@@ -170,6 +170,9 @@ class OrderAmendments:
             self._finish(order, "client", by)
 
     def _finish(self, order: Order, reason: str, by: int | None = None) -> None:
+        script = self._trading.scripts.get(order.perm_id)
+        if script is not None:
+            script.end()
         self._trading.cancelled(order, "Cancelled by Trader", reason)
         self._reports.status(order, client_id=by)
         self._reports.error(order, 202, "Order Canceled - reason:", client_id=by)

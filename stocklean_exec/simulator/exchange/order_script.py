@@ -77,7 +77,11 @@ class OrderScript:
         self.accept_delay: float = data.get("accept_delay", 0.0)
         self.busy = False
         self.is_modifying = False
-        self._acknowledged = False
+        self._acknowledged = self._is_over = False
+
+    def end(self) -> None:
+        """Run none of the steps that are left: the cancel of the order was confirmed."""
+        self._is_over = True
 
     def run(self, service: Service, order: Order) -> None:
         """Run all steps; then offer the order to the market, unless a step was decisive."""
@@ -111,7 +115,7 @@ class OrderScript:
 
     def _run_steps(self, service: Service, order: Order, steps: list[Step], then: Callable[[], None]) -> None:
         self.busy = True
-        while steps:
+        while steps and not self._is_over:
             step, steps = steps[0], steps[1:]
             verb = _verb(step)
             if verb not in _NO_ACKNOWLEDGEMENT and order.active:
@@ -123,7 +127,8 @@ class OrderScript:
                 return
             _ACTIONS[verb](service, order, step)
         self.busy = False
-        then()
+        if not self._is_over:
+            then()
 
     def _acknowledge(self, service: Service, order: Order) -> None:
         if not self._acknowledged:

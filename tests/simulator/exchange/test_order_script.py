@@ -126,6 +126,15 @@ def test_a_cancel_can_follow_a_last_partial_fill(connect, kinds):
     assert seen[-2][3:5] == ["50", "50"]
 
 
+def test_a_confirmed_cancel_ends_what_was_still_to_happen(make_venue, join, kinds):
+    venue = make_venue({"order": [{"steps": [{"rest": True}, {"wait": 5}, {"fill": "rest"}]}]}, clock="manual")
+    peer = join(venue)
+    peer.place(1)
+    assert kinds(peer.send("4", "1", "1"))[-2:] == ["st Cancelled", "err 202"]
+    venue.clock.advance(10)
+    assert peer.take() == []
+
+
 def test_an_execution_can_come_after_cancelled(connect, kinds):
     peer, _ = run(connect, [{"rest": True}], on_cancel=[{"cancel": True}, {"fill": "rest"}])
     names = kinds(peer.send("4", "1", "1"))
