@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.reader import BlotterReader
     from stocklean_exec.portfolio.account_state import AccountState
 
-__all__ = ["REPLACES", "check_batch", "is_residual", "residual_orders"]
+__all__ = ["REPLACES", "are_filled", "check_batch", "is_residual", "residual_orders"]
 
 REPLACES = "replaces"
 """Column with the client order id of the closed order whose unfilled quantity a new order is for."""
@@ -211,6 +211,21 @@ def _left_to_strategies(old: dict[str, Any], unfilled: float) -> str | None:
     left = division.rest(old["quantity"] - unfilled)
     # What the broker has filled beyond an order is not known to be of any of them.
     return write_quantities(left or division.rest(0.0))
+
+
+def are_filled(orders: pd.DataFrame) -> bool:
+    """Whether all shares of a run's orders are filled: by themselves, or by the orders for their rest.
+
+    Parameters
+    ----------
+    orders : from ``blotter.orders(run_id)``
+    """
+    if REPLACES not in orders.columns:
+        return bool((orders["status"] == "FILLED").all())
+    again = orders[orders[REPLACES].notna() & orders["approved"].fillna(value=False).astype("bool")]
+    rest = orders["client_order_id"].map(again.groupby(REPLACES)["quantity"].max())
+    unfilled = orders["quantity"] - orders[["filled_quantity", "reported_quantity"]].max(axis=1)
+    return bool(((orders["status"] == "FILLED") | (unfilled <= rest + _NOISE)).all())
 
 
 def is_residual(plan: pd.DataFrame) -> bool:

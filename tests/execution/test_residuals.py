@@ -6,6 +6,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.execution import residuals
+from stocklean_exec.execution.residuals import are_filled
 from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
@@ -224,3 +225,24 @@ def test_a_listing_stays_with_the_order_in_the_record_its_tickets_and_its_residu
     assert sx.residual_orders("r", blotter)[["symbol", "primary_exchange"]].to_numpy().tolist() == [
         ["SPY", "ARCA"]
     ]
+
+
+@pytest.mark.parametrize(
+    ("again", "status", "filled"),
+    [
+        (7.0, "FILLED", True),
+        (7.0, "SUBMITTED", False),
+        (6.0, "FILLED", False),  # a share was not ordered again
+        (None, "FILLED", False),
+    ],
+)
+def test_a_run_is_filled_once_the_rest_of_its_orders_is(again, status, filled):
+    row = {"quantity": 10.0, "filled_quantity": 3.0, "reported_quantity": 3.0, "approved": True}
+    rows = [row | {"client_order_id": "a", "status": "CANCELLED", "replaces": None}]
+    if again is not None:
+        rest = {"quantity": again, "filled_quantity": again if status == "FILLED" else 0.0}
+        rows.append(row | rest | {"client_order_id": "a-2", "status": status, "replaces": "a"})
+    orders = pd.DataFrame(rows)
+    assert are_filled(orders) is filled
+    assert are_filled(orders.drop(columns="replaces")) is False
+    assert are_filled(orders[orders["status"] == "FILLED"].drop(columns="replaces")) is True

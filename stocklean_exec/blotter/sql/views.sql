@@ -400,14 +400,26 @@ WITH reported AS (
     WHERE run_id IS NOT NULL
     GROUP BY run_id
 ),
+-- Orders whose rest is ordered again: by a person, or as a market order at the deadline of a work policy. Such a rest
+-- is filled once the order for it is.
+ordered_again AS (
+    SELECT json_extract_string(extra, '$.replaces') AS client_order_id, max(quantity) AS rest
+    FROM planned_orders
+    WHERE leg > 1 AND approved
+    GROUP BY ALL
+),
 standing AS (
     SELECT
         run_id,
-        bool_and(status = 'FILLED') AS all_filled,
+        bool_and(
+            status = 'FILLED'
+            OR coalesce(quantity - greatest(filled_quantity, reported_quantity) <= rest, false)
+        ) AS all_filled,
         bool_or(filled_quantity > 0) AS any_filled,
         bool_and(status = 'CANCELLED') AS all_left_out,
         bool_and(status IN ('CANCELLED', 'REJECTED')) AS none_to_send
     FROM orders
+    LEFT JOIN ordered_again USING (client_order_id)
     GROUP BY run_id
 )
 SELECT
