@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.resumption import resume, resume_async
     from stocklean_exec.execution.run_handle import Run, start_run
     from stocklean_exec.execution.submission import submit_orders, submit_orders_async
+    from stocklean_exec.execution.work_policy import WorkPolicy
     from stocklean_exec.fees import IBKR_US_FIXED
     from stocklean_exec.portfolio.account_state import AccountState
     from stocklean_exec.portfolio.covariance import FactorCovariance
@@ -138,6 +139,7 @@ __all__ = [
     "RunElsewhereError",
     "StockleanError",
     "TradeRecord",
+    "WorkPolicy",
     "__version__",
     "assign_positions",
     "attribute_fills",
@@ -295,6 +297,7 @@ _HOME = {
     "portfolio.netting": ("net_targets",),
     "portfolio.plan_summary": ("plan_summary",),
     "execution.submission": ("submit_orders", "submit_orders_async"),
+    "execution.work_policy": ("WorkPolicy",),
     "strategies.attribution": ("attribute_fills",),
     "schema.tables": ("TABLES",),
     "schema.tariff_input": ("tariffs", "use_tariffs"),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.order_state import UNFINISHED_STATES, UNSENT_STATES
 from stocklean_exec.commands.exit_codes import BAD_INPUT, BLOCKED, DONE, NOT_COMPLETE, UNRESOLVED
+from stocklean_exec.commands.work_options import add_work_options, work_of
 from stocklean_exec.errors import (
     ApprovalError,
     BlotterError,
@@ -153,7 +154,9 @@ def _code_of(states: pd.DataFrame) -> int:
         return UNRESOLVED
     if len(states) and states["state"].isin(UNSENT_STATES).all():  # without rows there was nothing to trade
         return BLOCKED
-    return DONE if (states["status"] == "FILLED").all() else NOT_COMPLETE
+    from stocklean_exec.execution.residuals import are_filled  # noqa: PLC0415 - heavy; other commands do without
+
+    return DONE if are_filled(states) else NOT_COMPLETE
 
 
 def _how_to_resume(run_id: str, path: str, broker: str | None = None) -> str:
@@ -398,6 +401,7 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         default="wait",
         help="in a cash account, whether the proceeds of unsettled sales may buy",
     )
+    add_work_options(rebalance)
     rebalance.add_argument("--yes", action="store_true", help="send without asking, in an open market")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     _add_notify(rebalance)
@@ -501,6 +505,7 @@ def _rebalance(options: argparse.Namespace) -> int:
         return BLOCKED
     targets = read_targets(options.targets)
     limits = Limits() if options.limits is None else read_limits(options.limits)
+    work = work_of(options)
     quotes = None if options.quotes is None else read_quotes(options.quotes)
     held = None if options.positions is None else read_positions(options.positions)
     rates = _rates(options.fx) or None
@@ -529,6 +534,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             sending=not options.dry_run,
             unattended=options.yes,
             cancelled=cancelled,
+            work=work,
             cash_buffer=options.cash_buffer,
             unlisted=options.unlisted,
             allow_short=options.allow_short,
@@ -553,6 +559,8 @@ def _rebalance(options: argparse.Namespace) -> int:
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)
         left_out = _print_held_back(review.orders)
+        if review.work_text:
+            print(f"\nworked: {review.work_text}")
         if options.dry_run:
             print("\ndry run: nothing was sent")
             return DONE
@@ -577,6 +585,7 @@ def _rebalance(options: argparse.Namespace) -> int:
             funding_timeout=options.funding_timeout,
             account_kind=options.account_kind,
             unsettled=options.unsettled,
+            work=work,
         )
         run = blotter.runs().set_index("run_id").loc[options.run_id]
     return _print_outcome(run, states)

@@ -12,6 +12,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.execution.cancellation import cancel_orders, own_working_orders
 from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.submission import SubmitOptions, submit
+from stocklean_exec.execution.work_plan import check_work
 from stocklean_exec.portfolio.alignment import parse_nav
 from stocklean_exec.portfolio.netting import names_strategies
 from stocklean_exec.portfolio.planner import plan_orders
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
+    from stocklean_exec.execution.work_plan import Work
     from stocklean_exec.portfolio.account_state import AccountState
 
 __all__ = ["prepare", "rebalance", "rebalance_async"]
@@ -56,6 +58,7 @@ async def rebalance_async(
     funding_timeout: float | None = None,
     account_kind: AccountKind | None = None,
     unsettled: Unsettled = "wait",
+    work: Work | None = None,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Plan, check, approve and submit in one call. A dry run, the default, sends and records nothing.
@@ -76,7 +79,7 @@ async def rebalance_async(
     timeout : see :func:`~stocklean_exec.submit_orders`
     one_sided : send the sells also where the cash check has blocked the buys they fund; see
         :meth:`~stocklean_exec.OrderReview.approve_all`
-    funding, funding_timeout, account_kind, unsettled : see :func:`~stocklean_exec.submit_orders`
+    funding, funding_timeout, account_kind, unsettled, work : see :func:`~stocklean_exec.submit_orders`
     plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
         the broker, whoever placed them, and those of this blotter whose status is unknown. Plain ones that are on
         record in this blotter count as filled; the symbols of others are rejected (``open_order_exists``) unless
@@ -115,6 +118,7 @@ async def rebalance_async(
         sending=not dry_run,
         unattended=bool(approve) and not callable(approve),
         cancelled=cancelled,
+        work=work,
         **plan_options,
     )
     if callable(approve):
@@ -125,7 +129,7 @@ async def rebalance_async(
     if dry_run:
         return review.result()
     limits = limits or Limits()
-    options = SubmitOptions(timeout, limits.max_approval_age, limits, how)
+    options = SubmitOptions(timeout, limits.max_approval_age, limits, how, work)
     states = await submit(review.result(), broker, blotter, options)
     return merge_warnings(states, review.orders)
 
@@ -145,6 +149,7 @@ def prepare(
     sending: bool = False,
     unattended: bool = False,
     cancelled: Cancelled | None = None,
+    work: Work | None = None,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> OrderReview:
     """Plan and check ``targets`` with the broker's positions and quotes; return the review.
@@ -174,7 +179,9 @@ def prepare(
         limits = replace(limits, closed_market="block")
     record = _Unhalted(blotter) if sending else blotter
     checked = check_orders(orders, limits, state, blotter=record, fx=plan_options.get("fx"))
-    return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)))
+    if work is not None:
+        check_work(checked, work, broker.now(), limits)
+    return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)), work=work)
 
 
 class Cancelled(NamedTuple):

@@ -394,6 +394,21 @@ class Blotter(BlotterReader):
             ).fetchall()
         return [cast("datetime", _moment(row[0])) for row in rows]
 
+    def message_counts(self, since: datetime, account: str, *, except_run: str) -> tuple[int, int]:
+        """Messages about orders of ``account`` since an instant, and their executions, without those of one run.
+
+        Messages are orders, changes of orders, and cancels; they count by the computer's clock.
+        """
+        with self._open().cursor() as cursor:
+            row = cursor.execute(
+                "SELECT count(*) FILTER (kind <> 'execution'), count(*) FILTER (kind = 'execution') "
+                "FROM main.facts JOIN main.planned_orders AS planned USING (client_order_id) "
+                "WHERE kind IN ('sending', 'modifying', 'cancel_requested', 'execution') "
+                "AND recorded_at >= ? AND planned.account = ? AND planned.run_id <> ?",
+                [since, account, except_run],
+            ).fetchone()
+        return (int(row[0]), int(row[1])) if row else (0, 0)
+
     def last_batch(self, run_id: str) -> int:
         """Number of the run's latest batch: 1 for the plan, more for residual orders; 0 without a plan."""
         with self._open().cursor() as cursor:

@@ -486,6 +486,10 @@ class Broker(ABC):
         """
         raise ConnectionLostError(f"{self.fault or 'the broker is gone'} (after {seconds:g} s)")
 
+    def skip_to(self, moment: datetime) -> bool:  # noqa: ARG002 - for brokers whose time is virtual
+        """Let the time pass until ``moment`` at once; False where it passes by itself."""
+        return False
+
     async def clock_lead(self) -> float:
         """Seconds that the clock of this computer is ahead of the broker's; 0 where there is only one."""
         return 0.0

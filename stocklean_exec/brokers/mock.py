@@ -295,6 +295,7 @@ class MockBroker(Broker):
                 True  # all have ended before any event is published: a subscriber that fails stops nothing
             )
         for order in orders:
+            order.at = max(order.at, self._time)
             self._publish(order, OrderEvent("cancel_requested"))
             self._cancelled(order, None, None)
 
@@ -316,6 +317,12 @@ class MockBroker(Broker):
     async def fetch_quotes(self, symbols: list[str]) -> pd.DataFrame:
         """Quotes as given at the start."""
         return self.quotes(symbols)
+
+    def skip_to(self, moment: datetime) -> bool:
+        """Move the virtual time on to ``moment``."""
+        self._time = max(self._time, moment)
+        self._end_expired()
+        return True
 
     def is_quiet(self) -> bool:
         """Always: what happens to an order happens when it is placed."""

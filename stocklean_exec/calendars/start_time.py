@@ -28,13 +28,14 @@ class Start(NamedTuple):
     day_ends: datetime
 
 
-def parse_start(text: str, now: datetime) -> Start:
+def parse_start(text: str, now: datetime, option: str = "--at") -> Start:
     """Read a time of day with its time zone, today's in that zone unless a date is before it.
 
     Parameters
     ----------
     text : such as ``15:45 America/New_York`` or ``2026-11-27 12:45 America/New_York``
     now : the present
+    option : what the time was given for, for the error
 
     Raises
     ------
@@ -49,22 +50,22 @@ def parse_start(text: str, now: datetime) -> Start:
     """
     found = _FORM.fullmatch(text.strip())
     if found is None:
-        raise _refusal(f"{shown(text)} is not a time with its time zone, such as '15:45 America/New_York'")
+        raise _refusal(option, f"{shown(text)} is not a time with its time zone, such as '15:45 America/New_York'")
     day, hour, minute, second, name = found.groups()
     try:
         zone = ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: a name that is a folder of the database
-        raise _refusal(f"time zone {shown(name)} is not known; America/New_York is one") from None
+        raise _refusal(option, f"time zone {shown(name)} is not known; America/New_York is one") from None
     try:
         date = now.astimezone(zone).date() if day is None else datetime.fromisoformat(day).date()
         local = datetime.combine(date, time(int(hour), int(minute), int(second or 0)), zone)
         begins = datetime.combine(date, time(0), zone)
         ends = datetime.combine(date + timedelta(days=1), time(0), zone)
     except (ValueError, OverflowError):
-        raise _refusal(f"{shown(text)} is no time of day, or no date") from None
+        raise _refusal(option, f"{shown(text)} is no time of day, or no date") from None
     start = Start(*(each.astimezone(UTC) for each in (local, begins, ends)))
     if now - start.moment > _LATE:
-        raise _refusal(f"{shown(text)} has passed: it is {now.astimezone(zone):%Y-%m-%d %H:%M:%S} there")
+        raise _refusal(option, f"{shown(text)} has passed: it is {now.astimezone(zone):%Y-%m-%d %H:%M:%S} there")
     return start
 
 
@@ -84,5 +85,5 @@ def closed_day(hours: pd.DataFrame, start: Start) -> str:
     return f"no market of the targets trades on that day: the next one opens at {opens:%Y-%m-%d %H:%M} UTC"
 
 
-def _refusal(text: str) -> InputError:
-    return InputError("--at", [Problem("option_invalid", text)])
+def _refusal(option: str, text: str) -> InputError:
+    return InputError(option, [Problem("option_invalid", text)])

@@ -101,11 +101,14 @@ class BuyFunding:
         """Count the fills of an order so far in the cash."""
         self._ledger.note(name, self._effect(name, state), has_ended=state.has_ended)
 
-    async def open(self, queue: list[Ticket]) -> list[Ticket]:
-        """Determine the cash that may be spent, if there are buys; return the queue in the sequence to send."""
+    async def open(self, queue: list[Ticket], *, changes_buys: bool = False) -> list[Ticket]:
+        """Determine the cash that may be spent, if there are buys; return the queue in the sequence to send.
+
+        ``changes_buys`` says that buys which were sent may get higher limits.
+        """
         self._funding = None
         waits = self._terms.min_cash is not None and self._terms.options.mode == "fills"
-        if not waits or not any(ticket.side == "BUY" for ticket in queue):
+        if not waits or not (changes_buys or any(ticket.side == "BUY" for ticket in queue)):
             return queue
         for name, ticket in self._tickets.items():  # sent earlier, and may still be working
             is_working = self._was_sent(ticket) and name in self._record.open
@@ -303,6 +306,23 @@ class BuyFunding:
         for ticket in group:
             if ticket.side == "BUY" and self._funding is not None:
                 self._ledger.reserve(ticket, self._reserved_for(ticket))
+
+    def reserve_change(self, ticket: Ticket) -> bool:
+        """Reserve what a buy may cost with a higher limit; False, with nothing reserved, if that is not there.
+
+        What a lower limit would free stays reserved: the order may still be filled at the limit it had.
+        """
+        if ticket.side != "BUY" or self._funding is None:
+            return True
+        cost = self._reserved_for(ticket)
+        more = cost - self._ledger.cost_of(ticket.client_order_id)
+        if more <= 0:
+            return True
+        left = self._funding.cash if self._covers(ticket) else self._funding.available
+        if more > left + _CASH_NOISE:
+            return False
+        self._ledger.reserve(ticket, cost)
+        return True
 
     def release(self, tickets: Iterable[Ticket]) -> None:
         """Release the cash reserved for orders that were not sent."""

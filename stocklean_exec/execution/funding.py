@@ -305,6 +305,10 @@ class CashLedger:
         self._costs[name] = cost
         self.reserved[name] = max(cost + self._effects.get(name, 0.0), 0.0)
 
+    def cost_of(self, name: str) -> float:
+        """What a buy may cost in all, as it was last reserved; 0 for one that was not."""
+        return self._costs.get(name, 0.0)
+
     def release(self, names: Iterable[str]) -> None:
         """Release the cash reserved for orders that were not sent, or have ended."""
         for name in names:

@@ -25,7 +25,7 @@ from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.run_card import run_card
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_monitor import RunMonitor
-from stocklean_exec.execution.submission import SubmitOptions, check_account, run_id_of, submit
+from stocklean_exec.execution.submission import SubmitOptions, check_account, run_id_of, sliced_plan, submit
 from stocklean_exec.schema.account_ids import mask_account, mask_accounts_in
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
+    from stocklean_exec.execution.work_plan import Work
     from stocklean_exec.risk.limits import Limits
 
 __all__ = ["Run", "RunView", "start_run"]
@@ -67,6 +68,7 @@ def start_run(
     funding_timeout: float | None = None,
     account_kind: AccountKind | None = None,
     unsettled: Unsettled = "wait",
+    work: Work | None = None,
 ) -> Run:
     """Start sending an approved plan and return at once, with a handle on the run.
 
@@ -91,6 +93,7 @@ def start_run(
     plan = restore(approved)
     verify(plan)
     check_account(plan, broker)
+    sliced = sliced_plan(plan, broker, work, limits)
     run_id = run_id_of(plan)
     with _MUTEX:
         active = _ACTIVE.setdefault(blotter, {})
@@ -98,11 +101,11 @@ def start_run(
         if known is not None and not known.is_done:
             return known
         control = RunControl()
-        live = RunMonitor(run_id, plan[plan["approved"]], account=broker.account)
+        live = RunMonitor(run_id, sliced[sliced["approved"]], account=broker.account)
         control.listen(live.add)  # from the first event on, even if nobody views it yet
-        options = SubmitOptions(timeout, max_approval_age, limits, how)
-        work = submit(approved, broker, blotter, options, control=control)
-        run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(work))
+        options = SubmitOptions(timeout, max_approval_age, limits, how, work)
+        sending = submit(approved, broker, blotter, options, control=control)
+        run = active[run_id] = Run(run_id, broker, blotter, control, live, background.spawn(sending))
     return run
 
 
@@ -283,6 +286,8 @@ class Run:
     def _catch_up(self) -> None:
         """Add the recorded events, for instance of an earlier handle; known events count once."""
         with suppress(BlotterClosedError):  # then only the events since the start are available
+            orders = self.orders()
+            self.live.include(orders[orders["approved"].fillna(value=False).astype("bool")])
             for event in self.blotter.recorded_events(self.run_id):
                 self.live.add(event)
 

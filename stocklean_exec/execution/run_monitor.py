@@ -41,6 +41,8 @@ _MESSAGE_LABELS = {
     "link_restored": "connection restored",
     "run_cancelled": "run cancelled",
     "cancel_requested": "cancel asked",
+    "modifying": "limit",
+    "modify_refused": "change refused",
     "message": "message",
 }
 _NOISE = frozenset({"399", "2104", "2106", "2107", "2108", "2158", "link_cut"})
@@ -120,6 +122,8 @@ class RunMonitor:
             self._keys.add(key)
             self._received += 1
             name = event.client_order_id
+            if event.kind == "intent" and name is not None and event.symbol is not None:
+                self._take_in(_Order(name, event.symbol, event.side or "", event.quantity or 0.0))
             if name is not None and name in self._known:
                 self._pending.setdefault(name, []).append(event)
                 if event.kind == "sending":
@@ -129,6 +133,20 @@ class RunMonitor:
             if event.kind in _MESSAGE_LABELS and event.code not in _NOISE:
                 self._messages.append((self._version + 1, self._message(event)))
                 self._has_news = True
+
+    def include(self, orders: pd.DataFrame) -> None:
+        """Show orders too that the run has added to its plan; those that are shown already stay as they are."""
+        columns = (orders[name].tolist() for name in ("client_order_id", "symbol", "side", "quantity"))
+        with self._mutex:
+            for row in zip(*columns, strict=True):
+                self._take_in(_Order(*row))
+
+    def _take_in(self, order: _Order) -> None:
+        if order.name in self._orders:
+            return
+        self._known[order.name], self._executed[order.name] = OrderAccumulator(), set()
+        self._pending.setdefault(order.name, [])
+        self._orders[order.name] = order
 
     def _add_arrival(self, name: str, event: OrderEvent) -> None:
         bid, ask, last = event.bid or 0.0, event.ask or 0.0, event.last or 0.0

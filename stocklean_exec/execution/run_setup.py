@@ -15,12 +15,16 @@ from stocklean_exec import clock
 from stocklean_exec.execution.cancel_watch import watch_cancels
 from stocklean_exec.execution.gross_exposure import GrossLimit
 from stocklean_exec.execution.order_limits import barred_orders
+from stocklean_exec.execution.order_worker import WorkPlan
 from stocklean_exec.execution.recovery_rules import EXCHANGE_ZONE, trade_date
+from stocklean_exec.execution.repricing import Messages
+from stocklean_exec.execution.residuals import REPLACES
 from stocklean_exec.execution.run_control import working
 from stocklean_exec.execution.run_lock import run_lock
 from stocklean_exec.execution.runner import Runner, RunTerms
 from stocklean_exec.execution.send_gate import Caps, SendBudget
 from stocklean_exec.execution.tickets import tickets_of
+from stocklean_exec.execution.work_plan import read_work
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.pre_trade_checks import plan_gross
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.execution.work_policy import WorkTerms
 
 __all__ = ["work_run"]
 
@@ -79,6 +84,9 @@ async def work_run(
             barred=barred_orders(rows, limits, _nav_of(run_id, blotter)),
             **_spent(blotter, broker, run_id),
         )
+        work = _work_plan(run_id, blotter, broker, limits)
+        for name in _rests(rows, work):
+            budget.count_as_rest(name)
         terms = replace(
             terms,
             min_cash=limits.min_cash_after,
@@ -86,6 +94,7 @@ async def work_run(
             rates=_by_order(rows, "fx_rate"),
             limits=limits,
             gross=GrossLimit.of(limits, plan_gross(rows, limits)),
+            work=work,
         )
         watch_cancels(broker, blotter)
         with working(blotter, run_id, terms.control):
@@ -119,10 +128,33 @@ def _caps(limits: Limits) -> Caps:
     return Caps(limits.max_total_notional, limits.max_day_notional, limits.max_orders_per_minute)
 
 
+def _work_plan(run_id: str, blotter: Blotter, broker: Broker, limits: Limits) -> WorkPlan:
+    """How the orders of the run are worked, by its record."""
+    terms: dict[str, WorkTerms] = {}
+    for recorded in blotter.parameters(run_id):
+        terms |= read_work(recorded.get("work"))
+    if not terms:
+        return WorkPlan({}, limits, Messages())
+    counts = blotter.message_counts(_midnight(broker), broker.account, except_run=run_id)
+    return WorkPlan(terms, limits, Messages(*counts))
+
+
+def _rests(rows: pd.DataFrame, work: WorkPlan) -> list[str]:
+    """Orders for what was left of others at their deadline."""
+    if REPLACES not in rows.columns:
+        return []
+    finished = [name for name, terms in work.terms.items() if terms.at_deadline == "MKT"]
+    return [str(name) for name in rows.loc[rows[REPLACES].isin(finished), "client_order_id"]]
+
+
+def _midnight(broker: Broker) -> datetime:
+    """When the trading day in New York began."""
+    return datetime.combine(trade_date(broker.now()), time(), EXCHANGE_ZONE)
+
+
 def _spent(blotter: Blotter, broker: Broker, run_id: str) -> dict[str, Any]:
     """Amounts sent before: by this run, by all runs of the day in New York, and times within the last minute."""
-    midnight = datetime.combine(trade_date(broker.now()), time(), EXCHANGE_ZONE)
-    today = blotter.notional_sent(midnight, broker.account)
+    today = blotter.notional_sent(_midnight(broker), broker.account)
     now, loop_now = clock.now(), asyncio.get_running_loop().time()
     recent = blotter.sent_times(now - _MINUTE, broker.account)
     return {

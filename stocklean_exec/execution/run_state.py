@@ -64,6 +64,8 @@ class RunState:
         self.starts = 0
         self.ends = 0
         self.last_attempt = 0
+        self.messages = self.executions = 0
+        """Messages sent to the broker (orders, changes, cancels), and executions; for the efficiency ratio."""
         self.last_execution_at: datetime | None = None
         self.open = set(self._events)
         self.held: dict[str, str] = {}  # why, by client order id
@@ -86,6 +88,17 @@ class RunState:
     def state(self, name: str) -> OrderState:
         """Current state of one order."""
         return self._known[name].state(self._quantities[name])
+
+    def is_cancel_requested(self, name: str) -> bool:
+        """Whether the cancel of one order was requested."""
+        return self._known[name].is_cancel_requested
+
+    def add(self, name: str, quantity: float, event: OrderEvent) -> None:
+        """Take in one order more, which is on record with its first ``event``."""
+        self._quantities[name] = quantity
+        self._events[name], self._known[name] = [], OrderAccumulator()
+        self._keep(event)
+        self.update_states()
 
     @property
     def names(self) -> list[str]:
@@ -173,6 +186,8 @@ class RunState:
         self._touched.add(name)
         if event.kind == "execution" and event.occurred_at is not None:
             self.last_execution_at = max(event.occurred_at, self.last_execution_at or event.occurred_at)
+        self.messages += event.kind in ("sending", "modifying", "cancel_requested")
+        self.executions += event.kind == "execution"
         if event.kind == "sending":
             self.last_attempt = max(self.last_attempt, event.attempt or 0)
         elif event.kind == "duplicate":

@@ -14,8 +14,10 @@ orders were sent, which were not, and which are unknown.
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stocklean_exec import clock
@@ -28,8 +30,10 @@ from stocklean_exec.execution.funding import FundingOptions
 from stocklean_exec.execution.gross_exposure import GrossLimit, read_exposure
 from stocklean_exec.execution.market_limits import arrival_prices, market_refusals
 from stocklean_exec.execution.order_sender import OrderSender, describe_error
+from stocklean_exec.execution.order_worker import OrderWorker, WorkPlan
 from stocklean_exec.execution.reconnections import Reconnections
 from stocklean_exec.execution.recovery import Recovery, Restrictions
+from stocklean_exec.execution.repricing import Messages
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 from stocklean_exec.execution.run_state import RunState
 from stocklean_exec.execution.settlement import free_riding
@@ -56,7 +60,7 @@ _COMMISSION_SECONDS = (
 )
 _MOST_LOSSES = 20  # a stated choice: a connection lost this often needs a person
 _SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a dead link is found before it ends
-_CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while buys wait for cash
+_CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while orders wait
 _MARKET_SECONDS = 5.0  # a stated choice: after waiting longer than this, the market is queried again
 
 
@@ -70,8 +74,8 @@ class RunTerms:
     just planned; ``restrictions`` what prevents a first submission; ``min_cash`` cash to keep when buys are sent
     (None: cash is not checked); ``funding`` how buys are paid for; ``lots`` the lot of each order that has one;
     ``rates`` the exchange rate that each order was approved with, where it has one; ``limits`` those on prices
-    hold at the market when orders are sent; ``gross`` the limit on gross exposure (None: there is none);
-    ``control`` stops the run and receives its events.
+    hold at the market when orders are sent; ``gross`` the limit on gross exposure (None: there is none); ``work``
+    how orders are worked after they were sent; ``control`` stops the run and receives its events.
     """
 
     patience: float = 60.0
@@ -85,6 +89,7 @@ class RunTerms:
     rates: Mapping[str, float] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     gross: GrossLimit | None = None
+    work: WorkPlan = field(default_factory=lambda: WorkPlan({}, Limits(), Messages()))
     control: RunControl = field(default_factory=RunControl, compare=False)
     on_progress: OnProgress | None = field(default=None, compare=False)
 
@@ -117,19 +122,34 @@ class Runner:
         self._record = RunState(run_id, blotter, quantities, terms.control.publish)
         self._quotes: dict[str, ArrivalQuote] = {}
         self._restrictions = terms.restrictions
-        how = FundingTerms(terms.min_cash, terms.funding, terms.lots, budget.notional)
+        self._lots = dict(terms.lots)
+        how = FundingTerms(terms.min_cash, terms.funding, self._lots, budget.notional)
         self._funding = BuyFunding(broker, blotter, self._record, self._tickets, self._quotes, how)
         self._sender = OrderSender(
             run_id, broker, self._record, self._tickets, self._quotes, budget, self._funding, self._check_stop
         )
+        self._worker = OrderWorker(
+            run_id,
+            broker,
+            blotter,
+            self._record,
+            self._tickets,
+            terms.work,
+            self._funding,
+            adopt=self._adopt_rest,
+            may_change=lambda: budget.may_change(self._loop.time()),
+            check_stop=self._check_stop,
+            session=lambda: self._sender.session,
+        )
         self._reconnections = Reconnections(terms.patience)
         self._record.watch = self._on_state
         for name in self._record.names:
-            self._funding.count(name, self._record.state(name))
+            self._on_state(name, self._record.state(name))
 
     def _on_state(self, name: str, state: OrderState) -> None:
         """Count the fills of an order so far, and what an order that has ended leaves unfilled."""
         self._funding.count(name, state)
+        self._worker.note(name, state)
         if self._sender.exposure is not None and state.has_ended:
             self._sender.exposure.release(name, state.filled)
 
@@ -154,7 +174,7 @@ class Runner:
             record.starts = start
         message = "interrupted"
         try:
-            message = await self._execute()
+            message = await self._execute() + self._worker.summary()
             if record.held:
                 message = f"{self._count_held()}; the others: {message}"
         except BaseException as error:
@@ -204,7 +224,9 @@ class Runner:
         while True:
             self._sender.sent_at = self._loop.time()
             try:
-                return await self._send() or await self._follow()
+                end = await self._send() or await self._follow()
+                if end is not None:
+                    return end
             except ConnectionLostError as error:
                 await self._record_event("link_lost", str(error))
                 await self._restore_connection(error)
@@ -265,9 +287,8 @@ class Runner:
         self._sender.session = found.session
         again = [self._as_sent(name) for name in found.again]
         unsent = [self._tickets[name] for name in found.unsent]
-        self._sender.queue = [
-            ticket for ticket in (*again, *unsent) if self._budget.may_send(ticket.client_order_id)
-        ]
+        queue = [ticket for ticket in (*again, *unsent) if self._budget.may_send(ticket.client_order_id)]
+        self._sender.queue = self._worker.hold_back(queue)
 
     def _as_sent(self, name: str) -> Ticket:
         """An order as it was sent before: with the same order id, its terms must be the same too."""
@@ -276,7 +297,9 @@ class Runner:
     async def _prepare_queue(self) -> None:
         """Let the broker prepare the orders, record those it cannot send, and record the market."""
         sender = self._sender
+        changes_buys = self._worker.changes_buys
         if not sender.queue:
+            await self._funding.open([], changes_buys=changes_buys)
             return
         sender.begin_attempt()
 
@@ -290,7 +313,8 @@ class Runner:
             refused = refused | free_riding(sender.queue, self._blotter, self._broker.account, stamp)
         await sender.refuse(refused)
         await self._query_market()
-        planned, sender.queue = sender.queue, await self._funding.open(sender.queue)
+        planned = sender.queue
+        sender.queue = await self._funding.open(planned, changes_buys=changes_buys)
         self._lower_exposure_first()
         if sender.queue != planned:
             await self._broker.prepare(sender.queue)  # order ids must rise in the sequence of sending
@@ -342,7 +366,7 @@ class Runner:
     async def _wait_for_funds(self) -> bool:
         """Wait until a buy can be paid for; False once no order can free cash, or the time is up."""
         patience = self._terms.funding.timeout
-        deadline = self._sender.sent_at + (self._terms.patience if patience is None else patience)
+        patience = self._terms.patience if patience is None else patience
         self._terms.control.quiet.set()
         try:
             while True:
@@ -350,10 +374,13 @@ class Runner:
                 await self._halt_on_alarm()
                 self._check_stop()
                 self._check_link()
+                await self._work_orders()
                 await self._funding.reread(self._sender.queue)
                 if self._next_group():
                     return True
-                if not self._funding.may_free_cash(self._sender.queue) or self._loop.time() >= deadline:
+                deadline = self._deadline(patience, side="SELL")
+                comes = self._funding.may_free_cash(self._sender.queue) or self._has_work_ahead("SELL")
+                if not comes or self._loop.time() >= deadline:
                     return False
                 self._show(f"{len(self._sender.queue)} buys wait for cash")
                 await self._wait_for_news(min(deadline, self._loop.time() + _CHECK_SECONDS))
@@ -383,7 +410,7 @@ class Runner:
             except HaltedError as error:
                 return str(error)
             except RunStoppedError:
-                await self._sender.drop(self._terms.control.stopped)
+                await self._drop_unsent()
                 break
             stopped = await self._send_group(group) if group else ""
             if stopped:
@@ -410,7 +437,7 @@ class Runner:
         try:
             halted = await self._sender.send(group)
         except RunStoppedError:
-            await self._sender.drop(self._terms.control.stopped)
+            await self._drop_unsent()
             halted = ""
         if halted:
             return halted
@@ -422,13 +449,17 @@ class Runner:
 
     # -- following -------------------------------------------------------------------------------------------
 
-    async def _follow(self) -> str:
-        deadline = self._sender.sent_at + self._terms.patience
+    async def _follow(self) -> str | None:
+        """Follow the orders that were sent; return how the run ended, or None if there are orders to be sent."""
+        deadline = self._deadline(self._terms.patience)
         self._record.update_states()
-        while self._record.open:
+        while self._record.open or self._worker.next_at is not None:
             self._check_link()
-            if self._broker.is_quiet():
+            if await self._work_orders():
+                return None
+            if self._broker.is_quiet() and not self._has_work_ahead():
                 break
+            deadline = self._deadline(self._terms.patience)
             if not await self._wait_for_news(deadline):
                 await self._query_open_orders()
                 return self._count_open("timeout: {} orders are still working at the broker")
@@ -444,16 +475,68 @@ class Runner:
     async def _wait_for_news(self, deadline: float) -> bool:
         """Wait for an event; False when the time is up. After a long silence, check that the broker answers."""
         self._record.news.clear()
+        if self._skip_to_work():
+            return True
         while (left := deadline - self._loop.time()) > 0:
+            due_in = min(self._worker.seconds_to_next, _CHECK_SECONDS if self._worker.has_later else math.inf)
             try:
-                await asyncio.wait_for(self._record.news.wait(), min(left, _SILENCE_SECONDS))
+                await asyncio.wait_for(self._record.news.wait(), min(left, _SILENCE_SECONDS, due_in))
             except TimeoutError:
+                if due_in <= min(left, _SILENCE_SECONDS):
+                    return True
                 if left > _SILENCE_SECONDS:
                     await self._broker.ping()
                     self._check_link()
             else:
                 return True
         return False
+
+    def _deadline(self, patience: float, side: str | None = None) -> float:
+        """Until when to wait, by the loop's clock: ``patience`` after the last order, or after what is planned."""
+        last = self._worker.last_at(side)
+        since = self._sender.sent_at
+        if last is not None:
+            since = max(since, self._loop.time() + (last - self._broker.now()).total_seconds())
+        return since + patience
+
+    def _has_work_ahead(self, side: str | None = None) -> bool:
+        """Whether something is due, for orders of a side or of both, that is not only tried again for ever."""
+        moment, last = self._worker.next_at, self._worker.last_at(side)
+        if moment is None or last is None:
+            return False
+        return moment <= last + timedelta(seconds=self._terms.patience)
+
+    def _skip_to_work(self) -> bool:
+        """Let the time pass until something is due, where nothing else can happen meanwhile."""
+        moment = self._worker.next_at
+        return moment is not None and self._broker.is_quiet() and self._broker.skip_to(moment)
+
+    async def _work_orders(self) -> bool:
+        """Do what is due for orders that were sent; whether there are orders to be sent now."""
+        if self._terms.control.stopped:
+            await self._drop_unsent()
+        started = await self._worker.act()
+        if not started:
+            return False
+        await self._record_book()
+        self._sender.queue = [*self._sender.queue, *started]
+        await self._prepare_queue()
+        return True
+
+    async def _drop_unsent(self) -> None:
+        """Refuse what was not sent of a cancelled run, for good."""
+        self._sender.queue = [*self._sender.queue, *self._worker.take_later()]
+        await self._sender.drop(self._terms.control.stopped)
+
+    def _adopt_rest(self, ticket: Ticket, value: float) -> None:
+        """Take in an order for the rest of one that was cancelled at its deadline, approved with that."""
+        name = ticket.client_order_id
+        self._tickets[name] = ticket
+        self._budget.allow_rest(name, value)
+        event = OrderEvent("intent", self._run_id, name, self._broker.now())
+        self._record.add(name, ticket.quantity, event)
+        shown = event._replace(symbol=ticket.symbol, side=ticket.side, quantity=ticket.quantity)
+        self._terms.control.publish(shown)
 
     def _check_link(self) -> None:
         """Raise if the connection was lost: events may have been missed."""

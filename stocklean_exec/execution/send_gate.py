@@ -61,7 +61,7 @@ class SendBudget:
     """
 
     allowed: dict[str, int]
-    notional: Mapping[str, float]
+    notional: dict[str, float]
     caps: Caps = field(default_factory=Caps)
     barred: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     run_spent: float = 0.0
@@ -73,6 +73,26 @@ class SendBudget:
         self.allowed[name] = 1
         self.run_spent -= self._counted(name)
         self.day_spent -= self._counted(name)
+
+    def allow_rest(self, name: str, value: float) -> None:
+        """Allow an order for the rest of another one to be sent."""
+        self.allowed[name] = 1
+        self.notional[name] = value
+        self.count_as_rest(name)
+
+    def count_as_rest(self, name: str) -> None:
+        """Count an order for the rest of another one only once: its value was counted with that."""
+        self.run_spent -= self._counted(name)
+        self.day_spent -= self._counted(name)
+
+    def may_change(self, now: float) -> bool:
+        """Count one change of an order at ``now``, as an order sent; False where the cap on these is reached."""
+        self.sent_at = [one for one in self.sent_at if one > now - 60.0]
+        cap = self.caps.orders_per_minute
+        if cap is not None and len(self.sent_at) + 1 > cap:
+            return False
+        self.sent_at.append(now)
+        return True
 
     def may_send(self, name: str) -> bool:
         """Whether an order was approved and has not been sent."""

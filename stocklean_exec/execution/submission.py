@@ -22,6 +22,7 @@ from stocklean_exec.execution.residuals import check_batch, is_residual
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_setup import work_run
 from stocklean_exec.execution.runner import RunTerms
+from stocklean_exec.execution.work_plan import with_slices, work_record
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.frame_validator import RUN_ID
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
+    from stocklean_exec.execution.work_plan import Work
 
     OnProgress = Callable[[int, str], None]
 
@@ -42,6 +44,7 @@ __all__ = [
     "SubmitOptions",
     "check_account",
     "run_id_of",
+    "sliced_plan",
     "submit",
     "submit_orders",
     "submit_orders_async",
@@ -55,6 +58,7 @@ class SubmitOptions(NamedTuple):
     max_approval_age: float | None
     limits: Limits | None
     funding: FundingOptions = FundingOptions()
+    work: Work | None = None
 
 
 def _count_approved(approved: object) -> int:
@@ -74,6 +78,7 @@ async def submit_orders_async(
     funding_timeout: float | None = None,
     account_kind: AccountKind | None = None,
     unsettled: Unsettled = "wait",
+    work: Work | None = None,
     progress: bool | None = None,
     on_progress: OnProgress | None = None,
     control: RunControl | None = None,
@@ -96,6 +101,9 @@ async def submit_orders_async(
     funding_timeout : seconds that buys wait for cash, counted like ``timeout``; by default as long as that
     account_kind : ``"cash"`` or ``"margin"``. By default an account is handled as a margin account if its buying
         power is a multiple of its available funds, and else as a cash account, where only settled cash buys
+    work : how limit orders are worked once they are sent, and in which slices: a
+        :class:`~stocklean_exec.WorkPolicy`, or one by client order id. It is recorded, and
+        :func:`~stocklean_exec.resume` continues by it. ``timeout`` counts from its last deadline
     unsettled : ``"allow"`` lets a cash account buy with the proceeds of sales that have not settled. It is
         recorded, and selling such shares before settlement is then refused (``free_riding``)
     progress : show a progress bar; by default in a terminal or notebook
@@ -150,7 +158,7 @@ async def submit_orders_async(
     """
     with progress_bar(_count_approved(approved), "submitting", show=progress, also=on_progress) as move:
         how = FundingOptions.of(funding, funding_timeout, account_kind, unsettled)
-        options = SubmitOptions(timeout, max_approval_age, limits, how)
+        options = SubmitOptions(timeout, max_approval_age, limits, how, work)
         return await submit(approved, broker, blotter, options, on_progress=move, control=control)
 
 
@@ -172,7 +180,7 @@ async def submit(
     ``on_progress`` is called with the number of orders that have ended and a text; ``control`` stops the run and
     receives its events.
     """
-    timeout, max_approval_age, limits, funding = options
+    timeout, max_approval_age, limits, funding, work = options
     approved = restore(approved)
     plan_hash = verify(approved)
     if approved.empty and RUN_ID not in approved.attrs:
@@ -182,6 +190,8 @@ async def submit(
     max_approval_age = shorter(limits.max_approval_age, max_approval_age)
     check_account(approved, broker)
     planned = blotter.planned(run_id)
+    whole = approved
+    approved, terms_of_work = with_slices(approved, work, broker.now(), limits)
     is_batch = (
         bool(planned)
         and not approved.empty
@@ -189,7 +199,7 @@ async def submit(
         and not set(approved["client_order_id"]) & set(planned)
     )
     if is_batch:
-        check_batch(approved, blotter.orders(run_id))
+        check_batch(whole, blotter.orders(run_id))
     elif not approved.empty:
         _refuse_conflicts(run_id, approved, planned, blotter)
     is_new = is_batch or not blotter.last_batch(run_id)
@@ -200,6 +210,8 @@ async def submit(
         check_strategies(approved)
         batch = blotter.last_batch(run_id) + 1
         parameters = {"timeout": timeout, "limits": limits.to_dict(), "funding": funding.to_dict()}
+        if terms_of_work:
+            parameters["work"] = work_record(terms_of_work)
         source = PlanSource(
             broker.mode, broker.account, broker.address, broker.nav(), *await broker.session_mark()
         )
@@ -243,6 +255,19 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
                 for name, symbol in approved.loc[other, ["client_order_id", "symbol"]].itertuples(index=False)
             ],
         )
+
+
+def sliced_plan(approved: pd.DataFrame, broker: Broker, work: Work | None, limits: Limits | None) -> pd.DataFrame:
+    """Split the orders of an approved plan into their slices.
+
+    Raises
+    ------
+    InputError
+        With every order that its policy cannot work.
+    """
+    if work is None or approved.empty:
+        return approved
+    return with_slices(approved, work, broker.now(), limits_of(approved).tightened(limits))[0]
 
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, seal
+from stocklean_exec.execution.work_plan import describe_work, policies_of
 from stocklean_exec.review.confirmation import Confirmation, check_confirmation, phrase_for, plan_fingerprint
 from stocklean_exec.review.decision_log import Decision, DecisionLog, name_of
 from stocklean_exec.review.edits import EDITABLE
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
+    from stocklean_exec.execution.work_plan import Work
 
     Send = Callable[..., Any]
 
@@ -73,6 +75,7 @@ class OrderReview:
         send: Send | None = None,
         by: str | None = None,
         show_account: bool = False,
+        work: Work | None = None,
     ) -> None:
         columns = getattr(checked, "columns", ())
         if "verdict" not in columns or "client_order_id" not in columns:
@@ -80,6 +83,9 @@ class OrderReview:
             raise InputError("orders", [Problem("not_checked", text)])
         self.limits = limits_of(checked) if len(checked) else Limits()
         """The limits that the plan was checked against; they are enforced again when its orders are sent."""
+        self.work = work
+        """How the orders are worked once they are sent; passed to ``send``."""
+        policies_of(work, [str(name) for name in checked["client_order_id"]])
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"
@@ -142,6 +148,15 @@ class OrderReview:
                 codes[self._row_of[name]] = _CODES[decision.action]
             codes[self.plan.blocked] = len(_CODES) + 1
             return list(_DECISION_STATUSES[codes])
+
+    @property
+    def work_text(self) -> str:
+        """How the orders that may be sent are worked; empty without a policy."""
+        if self.work is None:
+            return ""
+        names = [str(name) for name in self.plan.frame["client_order_id"]]
+        eligible = (status in ("open", "approved") for status in self.decision_status)
+        return describe_work(self.work, dict(zip(names, eligible, strict=True)))
 
     @property
     def verdicts(self) -> dict[str, int]:
@@ -422,11 +437,13 @@ class OrderReview:
     def send_sealed(self, sealed: pd.DataFrame) -> Any:  # noqa: ANN401 - what ``send`` returns
         """Do the second half of :meth:`submit`: call ``send`` with the sealed plan. Any thread may call this.
 
-        This is the only place that sends: ``send(sealed, broker, blotter, max_approval_age=...)``. Its result
-        (final statuses, or the handle of a running run) becomes :attr:`outcome`.
+        This is the only place that sends: ``send(sealed, broker, blotter, max_approval_age=...)``, with ``work=``
+        if the review has one. Its result (final statuses, or the handle of a running run) becomes :attr:`outcome`.
         """
         try:
-            outcome = self._sender()(sealed, self.broker, self.blotter, max_approval_age=self._max_approval_age())
+            more = {} if self.work is None else {"work": self.work}
+            age = self._max_approval_age()
+            outcome = self._sender()(sealed, self.broker, self.blotter, max_approval_age=age, **more)
         except BaseException as error:
             self._set_state("failed", f"{type(error).__name__}: {error}")
             raise
@@ -562,6 +579,7 @@ def review_orders(
     send: Send | None = None,
     by: str | None = None,
     show_account: bool = False,
+    work: Work | None = None,
 ) -> OrderReview:
     """Start the review of a checked plan. The last expression of a notebook cell is displayed as a widget.
 
@@ -574,6 +592,8 @@ def review_orders(
         :func:`~stocklean_exec.submit_orders`
     by : who decides if a call does not name anyone; the default is the current user
     show_account : show the full account number instead of a masked one
+    work : how the orders are worked once they are sent: a :class:`~stocklean_exec.WorkPolicy`, or one by client
+        order id. The review shows it, with the messages that it causes at most
 
     Raises
     ------
@@ -594,4 +614,6 @@ def review_orders(
     >>> states["status"].tolist()
     ['FILLED']
     """
-    return OrderReview(checked, broker=broker, blotter=blotter, send=send, by=by, show_account=show_account)
+    return OrderReview(
+        checked, broker=broker, blotter=blotter, send=send, by=by, show_account=show_account, work=work
+    )

@@ -48,6 +48,10 @@ class Reviewed(Protocol):
         """``approved``, ``rejected``, ``blocked`` or ``open`` for each row."""
 
     @property
+    def work_text(self) -> str:
+        """How the approved orders are worked; empty without a policy."""
+
+    @property
     def limits(self) -> Limits:
         """The limits that the plan was checked against."""
 
@@ -65,6 +69,8 @@ def review_card(review: Reviewed) -> str:
     entries += [(name, statuses.count(name)) for name in ("approved", "rejected", "open", "blocked")]
     if review.limits.off:
         entries.append(("limits off", ", ".join(review.limits.off)))
+    if review.work_text:
+        entries.append(("worked", review.work_text))
     try:
         totals = review.plan.impact.totals_by_decision(statuses)
     except InputError:  # a frame that lost its check

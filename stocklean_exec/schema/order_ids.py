@@ -31,6 +31,7 @@ __all__ = [
     "is_valid_run_id",
     "payload_hashes",
     "plan_hash",
+    "slice_id",
 ]
 
 MAX_LENGTH = 40
@@ -119,6 +120,17 @@ def client_order_ids(run_id: str, symbols: Iterable[str], sides: Iterable[str]) 
     if names and not _SAFE.fullmatch("".join(names)):
         names = [_UNSAFE.sub("_", name) for name in names]
     return names if max(map(len, names), default=0) <= MAX_LENGTH else [_fit(name) for name in names]
+
+
+def slice_id(name: str, number: int) -> str:
+    """Name the ``number``-th slice of the order ``name``, counted from 1.
+
+    Examples
+    --------
+    >>> slice_id("run-1-SPY-BUY", 2)
+    'run-1-SPY-BUY-S2'
+    """
+    return _fit(f"{name}-S{number}")
 
 
 def _fit(name: str) -> str:

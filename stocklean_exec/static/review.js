@@ -73,6 +73,7 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {string} account masked, unless it is to be shown
  * @property {"open" | "sending" | "sent" | "failed"} state
  * @property {string} note
+ * @property {string} work how the orders are worked once they are sent
  * @property {number} revision of the whole review
  * @property {boolean} can_send whether there are a broker and a blotter
  * @property {Record<DecisionStatus, number>} decision_counts
@@ -221,6 +222,7 @@ class View extends KernelView {
     this.counts = element("span", { class: "slx-counts" });
     this.state = element("span", { class: "slx-state" });
     this.totals = element("div", { class: "slx-totals" });
+    this.work = element("p", { class: "slx-work", hidden: true });
     this.filters = {
       symbol: element("input", {
         type: "search", class: "slx-filter", placeholder: "Filter symbol", "aria-label": "filter by symbol",
@@ -276,7 +278,7 @@ class View extends KernelView {
     this.details = element("details", { class: "slx-details", open: true }, element("summary", {}, "Totals"), this.totals);
     this.root.append(
       element("div", { class: "slx-bar" }, this.badge, this.account, this.title, this.counts, this.state),
-      this.details, toolbar, this.alert, this.grid,
+      this.work, this.details, toolbar, this.alert, this.grid,
       element("div", { class: "slx-foot" }, this.footBadge, this.footAccount, this.submit, this.status),
       this.panel, this.keys,
     );
@@ -401,6 +403,8 @@ class View extends KernelView {
     const words = { open: "", sending: "sending …", sent: "submitted", failed: "submission failed" };
     this.state.textContent = [words[head.state], head.note].filter(Boolean).join(": ");
     this.root.dataset.state = head.state;
+    this.work.textContent = head.work && `Worked: ${head.work}`;
+    this.work.hidden = !head.work;
     const closed = head.state === "sending" || head.state === "sent";
     for (const button of [this.passing, this.shown, this.reset]) button.disabled = closed;
     this.submit.disabled = closed || !head.can_send || !counts.approved;

@@ -237,6 +237,7 @@ def head(review: OrderReview) -> dict[str, Any]:
         "account": review.shown_account,
         "state": review.state,
         "note": review.note,
+        "work": review.work_text,
         "revision": review.revision,
         "can_send": review.broker is not None and review.blotter is not None,
         "decision_counts": {name: statuses.count(name) for name in ("approved", "rejected", "open", "blocked")},

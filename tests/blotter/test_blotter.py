@@ -310,6 +310,25 @@ def test_the_greatest_ids_of_a_client_are_those_that_the_broker_has_reported(mem
     assert [memory.id_marks(client) for client in (3, 4, 5)] == [(9, 12), (50, 0), (0, 0)]
 
 
+def test_messages_of_the_day_are_those_of_other_runs_of_the_account(memory):
+    for run_id, account in (("run-1", "DU1"), ("run-2", "DU1"), ("run-3", "DU2")):
+        name = f"{run_id}-x"
+        memory.record_plan(plan(run_id, [name], account=account), header(run_id), [])
+        memory.record(
+            [
+                OrderEvent("sending", run_id, name, NOON, attempt=1),
+                OrderEvent("modifying", run_id, name, NOON, attempt=1, price=1.0),
+                OrderEvent("modified", run_id, name, NOON, attempt=1),
+                OrderEvent("cancel_requested", run_id, name, NOON),
+                OrderEvent("execution", run_id, name, NOON, exec_id=f"{run_id}.b.c.01", quantity=1.0, price=1.0),
+            ]
+        ).result()
+    long_ago, soon = at(-1_000_000), clock.now() + timedelta(hours=1)
+    assert memory.message_counts(long_ago, "DU1", except_run="run-1") == (3, 1)
+    assert memory.message_counts(long_ago, "DU1", except_run="none") == (6, 2)
+    assert memory.message_counts(soon, "DU1", except_run="none") == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("reported", "trail"),
     [

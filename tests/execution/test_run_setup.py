@@ -1,7 +1,6 @@
 """A run from its record: what it may send, and the caps that hold whatever was approved."""
 
 import asyncio
-import math
 
 import pandas as pd
 import pytest
@@ -10,7 +9,6 @@ import stocklean_exec as sx
 from stocklean_exec.execution import run_setup
 from stocklean_exec.execution.runner import RunTerms
 from stocklean_exec.execution.send_gate import SendBudget
-from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0}
 TARGETS = {"SPY": 0.3, "TLT": 0.2, "KO": 0.1}  # 3,000, 2,000 and 1,000 of 10,000
@@ -99,23 +97,10 @@ def test_each_approved_or_selected_order_may_be_sent_once(broker, blotter, monke
     assert seen[0].allowed == {f"r-{symbol}-BUY": 1 for symbol in may_leave}
 
 
-def test_the_orders_of_a_record_are_sent_with_what_it_knows_of_them():
-    terms = {"run_id": "r", "side": "BUY", "quantity": 5.0, "order_type": "MKT", "limit_price": math.nan}
-    terms |= {"tif": "DAY", "sec_type": "STK", "exchange": "SMART", "account": "DU1"}
-    rows = pd.DataFrame({"client_order_id": ["a", "b"], "symbol": ["SAP", "SPY"], "currency": ["EUR", "USD"]})
-    rows = rows.assign(**terms, decision_price=[150.0, math.nan])
-    rows["decided_at"] = pd.to_datetime(["2026-11-27 15:00", None], utc=True)
-    bare = tickets_of(rows)
-    assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in bare] == [(1.0, None, "")] * 2
-    assert [str(one.decided_on) for one in bare] == ["2026-11-27", "None"]
+def test_the_lots_of_a_record_are_those_that_it_has():
+    rows = pd.DataFrame({"client_order_id": ["a", "b"]})
     assert run_setup._by_order(rows, "lot_size") == {}
-    rows = rows.assign(
-        fx_rate=[1.1, None], con_id=[7, None], primary_exchange=[" ibis", None], lot_size=[100, None]
-    )
-    full = tickets_of(rows)
-    assert [(one.fx_rate, one.con_id, one.primary_exchange) for one in full] == [(1.1, 7, "IBIS"), (1.0, None, "")]
-    assert (full[0].symbol, full[0].currency, full[0].reference_price) == ("SAP", "EUR", 150.0)
-    assert run_setup._by_order(rows, "lot_size") == {"a": 100.0}
+    assert run_setup._by_order(rows.assign(lot_size=[100, None]), "lot_size") == {"a": 100.0}
 
 
 @pytest.mark.slow

@@ -53,6 +53,36 @@ def test_only_an_approved_order_that_was_not_sent_may_be_sent():
     assert [budget.may_send(name) for name in "abz"] == [True, False, False]
 
 
+def test_the_rest_of_an_order_is_counted_once_for_the_caps_on_value():
+    budget = SendBudget({"a": 1}, {"a": 900.0}, Caps(run_notional=1_000.0, day_notional=1_000.0))
+    gate = gate_of(budget)
+    passes(gate, "a")
+    budget.allow_rest("a-2", 600.0)  # 300 of a were filled
+    assert budget.may_send("a-2")
+    passes(gate, "a-2")
+    assert (budget.run_spent, budget.day_spent) == (900.0, 900.0)
+    with pytest.raises(OrderRefusedError, match="was sent before"):
+        passes(gate, "a-2")
+
+
+def test_a_rest_that_is_on_record_as_sent_is_counted_once_too():
+    budget = SendBudget({}, {"a-2": 600.0}, run_spent=1_500.0, day_spent=1_500.0)  # 900 and 600, by the record
+    budget.count_as_rest("a-2")
+    assert (budget.run_spent, budget.day_spent) == (900.0, 900.0)
+
+
+def test_changes_of_orders_count_for_the_cap_on_orders_in_a_minute():
+    budget, now = SendBudget({"a": 1, "b": 1}, {}, Caps(orders_per_minute=2)), [0.0]
+    gate = gate_of(budget, now=lambda: now[0])
+    passes(gate, "a")
+    assert budget.may_change(1.0)
+    assert not budget.may_change(2.0)
+    with pytest.raises(OrderRefusedError, match="order 3 within a minute"):
+        passes(gate, "b")
+    assert budget.may_change(61.0)  # that of the order is a minute old
+    assert SendBudget({}, {}).may_change(0.0)
+
+
 def test_an_unapproved_order_does_not_pass():
     with pytest.raises(OrderRefusedError, match="never approved"):
         passes(gate_of(SendBudget({"a": 1}, {})), "z")

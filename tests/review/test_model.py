@@ -752,3 +752,23 @@ def test_an_edit_that_blocks_the_buys_of_a_sell_withdraws_its_approval():
     review.approve(OLD, by="ann")
     review.edit(NEW, quantity=21, by="ann")  # it was one-sided before, and approved all the same
     assert approved_in(review) == [OLD]
+
+
+def test_a_policy_travels_from_the_review_to_the_sender_and_an_unknown_order_is_refused():
+    broker = sx.connect("mock://", quotes={"SPY": 123.0}, cash=10_000)
+    orders = sx.plan_orders(
+        {"SPY": 0.5}, None, broker.quotes(), nav=10_000, run_id="r", order_type="LMT", limit_offset_bps=0
+    )
+    checked = sx.check_orders(orders, quotes=broker.quotes(), cash=10_000)
+    with pytest.raises(sx.InputError, match="is not an order of this plan"):
+        sx.review_orders(checked, work={"x": sx.WorkPolicy()})
+    seen, work = [], sx.WorkPolicy(deadline=60)
+    with sx.open_blotter() as blotter:
+        review = sx.review_orders(checked, broker, blotter, send=lambda *_, **more: seen.append(more), work=work)
+        review.approve_all(by="me")
+        review.submit(review.confirmation().phrase)
+        plain = sx.review_orders(checked, broker, blotter, send=lambda *_, **more: seen.append(more))
+        plain.approve_all(by="me")
+        plain.submit(plain.confirmation().phrase)
+    assert seen[0]["work"] is work
+    assert "work" not in seen[1]

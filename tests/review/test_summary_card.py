@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec.review.summary_card import outcome_text, review_card
 from tests.review.three_orders import review_three_orders
 
@@ -29,6 +30,13 @@ def test_the_card_names_the_limits_that_are_off(review):
     for name in review.limits.off:
         assert name in review_card(review)
     assert {"max_day_notional", "max_order_quantity"} <= set(review.limits.off)
+
+
+def test_the_card_says_how_the_orders_are_worked(review):
+    assert "worked" not in review_card(review)
+    review.work = sx.WorkPolicy(deadline=60, at_deadline="leave")
+    assert "after 60 s left working" in review_card(review)
+    assert "order efficiency ratio" in review_card(review)
 
 
 def test_the_outcome_of_a_started_run_says_how_to_view_it():

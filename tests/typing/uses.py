@@ -55,7 +55,11 @@ def plan_and_check(frame: pd.DataFrame, broker: sx.Broker, blotter: sx.Blotter) 
     checked = sx.check_orders(orders, limits, positions=frame, quotes=frame, cash=1e4, blotter=blotter)
     assert_type(checked, pd.DataFrame)
     assert_type(sx.check_results(checked), pd.DataFrame)
-    review = sx.review_orders(checked, broker, blotter, by="me")
+    work = sx.WorkPolicy(
+        reprice_seconds=10, reprice_to="mid", deadline="15:45 America/New_York", at_deadline="MKT"
+    )
+    assert_type(work, sx.WorkPolicy)
+    review = sx.review_orders(checked, broker, blotter, by="me", work=work)
     assert_type(review, sx.OrderReview)
     assert_type(review.result(), pd.DataFrame)
     assert_type(sx.residual_orders("run-1", blotter, quotes={"SPY": 400.0}), pd.DataFrame)
