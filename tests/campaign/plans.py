@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FAULTS", "MORE", "OTHER_CLIENTS", "POINTS", "USES", "Plan", "make_plan"]
+__all__ = [
+    "FAULTS",
+    "MORE",
+    "OTHER_CLIENTS",
+    "POINTS",
+    "QUOTES",
+    "USES",
+    "Plan",
+    "arrange",
+    "draw_kill",
+    "make_plan",
+]
 
 OTHER_CLIENTS = (8, 0)
 """Client ids of who resumes a run that another client id has planned; 0 receives the executions of all."""
@@ -241,9 +252,9 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more:
         if name not in plan.faults:
             plan.faults.append(name)
     for name in plan.faults:
-        _arrange(plan, name, rng)
+        arrange(plan, name, rng)
     for _ in range(rng.choices((1, 2, 3), (40, 45, 15))[0]):
-        plan.workers.append(_draw_kill(rng, first=not plan.workers))
+        plan.workers.append(draw_kill(rng, first=not plan.workers))
     if not (also or alone):
         _draw_apart(
             plan,
@@ -258,7 +269,7 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more:
     for name in also:  # drawn apart, so that all else of the seed stays as it is
         if name not in plan.faults:
             plan.faults.append(name)
-            _arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
+            arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
     plan.workers.insert(1, {})  # what they hide is there again once the venue has come to rest: one comes at once
     if "slow_intake" in also:
         plan.slow = _SLOWER
@@ -357,7 +368,7 @@ _WAVES = {
 # -- faults --------------------------------------------------------------------------------------------------
 
 
-def _arrange(plan: Plan, name: str, rng: random.Random) -> None:  # noqa: C901, PLR0912, PLR0915 - a table would hide the draws
+def arrange(plan: Plan, name: str, rng: random.Random) -> None:  # noqa: C901, PLR0912, PLR0915 - a table would hide the draws
     switches = plan.scenario.setdefault("switches", {})
     faults = plan.scenario.setdefault("fault", [])
     events = plan.scenario.setdefault("event", [])
@@ -434,7 +445,7 @@ def _arrange(plan: Plan, name: str, rng: random.Random) -> None:  # noqa: C901, 
 # -- kills ---------------------------------------------------------------------------------------------------
 
 
-def _draw_kill(rng: random.Random, *, first: bool) -> dict[str, Any]:
+def draw_kill(rng: random.Random, *, first: bool) -> dict[str, Any]:
     if rng.random() < (0.05 if first else 0.2):
         return {}
     if rng.random() < 0.4:

@@ -210,7 +210,7 @@ class World:
     def _carry_out(self) -> None:
         self.open_venue(plain=False)
         for number, kill in enumerate(self.plan.workers):
-            self.work(_as_step(kill))
+            self.work(as_step(kill))
             if number == 0 and "reset_ids" in self.plan.between:
                 self.wait(self.plan.slow + 0.1)
                 self.server.venue.events.run({"do": "reset_ids"})
@@ -237,7 +237,7 @@ class World:
         return is_owed or not bool(blotter.orders(self.plan.run_id)["status"].isin(ENDED).all())
 
 
-def _as_step(kill: dict[str, Any]) -> dict[str, Any]:
+def as_step(kill: dict[str, Any]) -> dict[str, Any]:
     """A kill of the campaign as one that a single process can imitate."""
     who = {"client": kill["client"]} if "client" in kill else {}
     if "at" not in kill:
