@@ -12,6 +12,7 @@ from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.portfolio.target_terms import TargetTerms
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.schema.order_terms import OrderTerms
 
 NAN = math.nan
 NOW = pd.Timestamp("2026-11-23 14:30", tz="UTC")
@@ -30,6 +31,49 @@ def terms(**columns):
 def test_targets_without_terms_add_no_columns():
     assert terms().columns(np.array([0, 1]), np.array([True, True])) == {}
     assert not terms().given.any()
+
+
+def test_terms_are_read_row_by_row_and_holdings_have_none():
+    wanted = {"symbol": ["AAA"], "weight": 0.4, "order_type": "STP", "aux_price": 55.0, "outside_rth": True}
+    targets = parse_targets(pd.DataFrame(wanted))
+    quotes = parse_quotes(QUOTES)
+    book = align(targets, parse_positions({"BBB": 10}), quotes, unlisted="keep")
+    found = TargetTerms.of(targets, book, quotes, NOW)
+    assert (found.given.dtype, found.given.tolist()) == (np.dtype(bool), [True, False])
+    assert found.rows == [OrderTerms(aux_price=55.0, outside_rth=True, decided_at=NOW), OrderTerms()]
+    np.testing.assert_array_equal(found.aux, [55.0, NAN])
+    np.testing.assert_array_equal(found.quotes["last"], [50.0, 20.0])
+
+
+def test_only_a_symbol_with_an_offset_has_a_reference_price():
+    found = terms(order_type="LMT", limit_offset_bps=[0.0, NAN], limit_reference=["last", None])
+    np.testing.assert_array_equal(found.reference(np.array([True, True])), [50.0, NAN])
+
+
+def test_an_offset_counts_as_resolved_unless_a_limit_of_its_own_contradicts_it():
+    found = terms(order_type="LMT", limit_offset_bps=[5.0, NAN], limit_reference=["near", "far"])
+    resolved = found.problem_terms(0, NAN)
+    assert (math.isnan(resolved.limit_offset_bps), resolved.limit_reference) == (True, None)
+    assert found.problem_terms(0, 50.0) == found.rows[0]  # a limit is given twice
+    assert found.problem_terms(1, NAN) == found.rows[1]  # a reference without an offset
+    unknown = terms(order_type="LMT", limit_offset_bps=5.0, limit_reference="middle")
+    assert unknown.problem_terms(0, NAN) == unknown.rows[0]
+    assert unknown.problem_terms(0, NAN).limit_reference == "middle"
+
+
+def test_columns_have_their_types_although_no_order_has_a_value():
+    found = terms(order_type="STP", aux_price=[55.0, 22.0]).columns(np.array([1, 0]), np.array([True, True]))
+    frame = pd.DataFrame(found)
+    assert frame["aux_price"].tolist() == [22.0, 55.0]
+    assert frame["outside_rth"].tolist() == [False, False]
+    assert {name: str(frame[name].dtype) for name in frame.columns.difference(["aux_price", "outside_rth"])} == {
+        "limit_offset_bps": "float64",
+        "good_till": "datetime64[us, UTC]",
+        "good_after": "datetime64[us, UTC]",
+        "limit_reference": "str",
+        "algo": "str",
+        "algo_params": "str",
+    }
 
 
 def test_an_offset_counts_from_the_side_of_the_order():
