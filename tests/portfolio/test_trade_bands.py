@@ -188,6 +188,24 @@ def test_lots_are_taken_off_where_the_rounding_has_added_most():
     assert cut.tolist() == [0.0, 0.0, 0.0, -10.0]
 
 
+def test_a_single_share_that_the_rounding_added_is_taken_off_like_any_other():
+    # 0.4 and 10.5 were chosen: 0.6 and 0.5 of a share too many. The cap is one share less than the 12.
+    zero = np.zeros(2)
+    sizes = Sizes(zero, np.array([0.4, 10.5]), np.zeros(2, dtype=bool), zero, 0.0)
+    rules = TradeRules.of(max_turnover=0.055)
+    trade, price = np.array([1.0, 11.0]), np.full(2, 50.0)
+    cut = trade_bands._within_cap(trade, sizes, price, np.ones(2), np.ones(2, dtype=bool), rules, 10_000.0)
+    assert cut.tolist() == [0.0, 11.0]
+
+
+def test_a_trade_of_less_than_a_billionth_of_nav_is_none():
+    # A billionth of 10,000 is 0.00001.
+    wish = np.array([100.0, 5e-6, -5e-6, 2e-5])
+    wishes = trade_bands._Wishes(np.ones(4, dtype=bool), wish, wish, np.full(4, None))
+    _, moves, is_capped = trade_bands._limited(wishes, TradeRules(), None, np.inf, 10_000.0)
+    assert (moves.tolist(), is_capped) == ([100.0, 0.0, 0.0, 2e-5], False)
+
+
 def test_weights_and_absolute_bands_are_of_the_same_whole():
     # With a buffer of 10 % a weight of 0.3 is 2,700, and a band of 2 % is 180: A is 180 over.
     held = {"A": 288, "B": 270}

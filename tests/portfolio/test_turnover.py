@@ -129,6 +129,36 @@ def test_the_active_set_alone_solves_most_problems_to_the_last_digit(monkeypatch
     assert solved >= 25  # it need not settle; the gradient steps are for the others
 
 
+def test_trades_to_begin_from_that_are_the_best_are_confirmed_at_once(monkeypatch):
+    wish, most, cap, cash, risk = random_problem(3)
+    best = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk).trades
+    is_part = (best != 0) & (best != most)
+    assert is_part.any()
+    assert ((best == 0) & (most != 0)).any()
+    for name, most_of_it in (("_ROUNDS", 1), ("_GUESSES", 1), ("_STEPS", 0)):
+        monkeypatch.setattr(turnover, name, most_of_it)
+    found = limited_trades(wish, most, turnover=cap, cash=cash, risk=risk, start=best)
+    assert found.trades == pytest.approx(best, abs=1e-12)
+    assert found.gap <= 1e-9 * float(wish @ risk.times(wish))
+
+
+def test_the_level_of_a_sum_is_found_where_the_slope_is_flat():
+    # A wish of 10, of which 1 may be traded, comes down to 0.5 at a level of 9.5; up to 9 nothing changes.
+    one = np.ones(1)
+    sizes, level = turnover._at_sum(np.array([10.0]), one, one, one, 0.5)
+    assert (sizes.tolist(), level) == ([pytest.approx(0.5)], pytest.approx(9.5))
+
+
+def test_three_gradient_steps_by_hand():
+    # Along (1, -1) the covariance is half, and the curvature 1.5: a step leaves two thirds of what is missing.
+    # The momentum of Beck and Teboulle is 1, (1 + sqrt(5)) / 2 = 1.618034, then 2.193527. From 0 to 1/3 and 5/9;
+    # 0.618034 / 2.193527 of that step further is 0.618167, which lacks 0.381833.
+    allowed = turnover._Allowed(np.array([1.0, -1.0]), np.ones(2), math.inf, math.inf)
+    risk = Risk(matrix=np.array([[1.0, 0.5], [0.5, 1.0]]))
+    point = turnover._gradient_steps(np.array([1.0, -1.0]), allowed, risk, np.zeros(2), steps=3)
+    assert point.sizes == pytest.approx([1 - 0.381833 * 2 / 3] * 2, abs=1e-6)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_the_gap_bounds_how_much_better_the_best_is(seed):
     wish, most, cap, cash, risk = random_problem(seed)
@@ -139,6 +169,17 @@ def test_the_gap_bounds_how_much_better_the_best_is(seed):
         sizes = np.abs(best) * share
         gap = turnover._gap(wish, allowed, risk, turnover._Point(sizes))
         assert gap >= half(allowed.side * sizes) - half(best) - 1e-15
+
+
+def test_the_gap_of_one_buy_with_cash_left_by_hand():
+    # 0.25 is bought of a wish of 1, and cash is 0.5. The slope is 0.25 - 1, and with the level -0.25: the tangent
+    # falls by 0.75 x 0.25 up to a size of 1, and the level of 0.5 counts for the 0.25 of cash that is left.
+    one = np.ones(1)
+    allowed = turnover._Allowed(one, one, math.inf, 0.5)
+    gap = turnover._gap(one, allowed, Risk(matrix=np.eye(1)), turnover._Point(np.array([0.25]), 0.0, 0.5))
+    assert gap == pytest.approx(0.75 * 0.25 + 0.5 * 0.25)
+    # The best is 0.5: half of 0.75 squared less half of 0.5 squared is what is lost, and less than the bound.
+    assert gap >= (0.75**2 - 0.5**2) / 2
 
 
 def test_what_one_method_does_not_settle_the_other_one_does(monkeypatch):
