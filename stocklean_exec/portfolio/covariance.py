@@ -170,7 +170,8 @@ class Risk:
         diagonal = np.maximum(diagonal, _NEGATIVE * float(diagonal.max(initial=1e-300)))
         scaled = self.factors / np.sqrt(diagonal)[:, None]
         largest = float(np.linalg.eigvalsh(scaled.T @ scaled)[-1]) if scaled.shape[1] else 0.0
-        return np.asarray(diagonal * (largest + float((self.specific / diagonal).max(initial=0.0))))
+        bound = largest + float((self.specific / diagonal).max(initial=0.0))
+        return np.asarray(diagonal * max(bound, 1.0))  # less than 1 only where no name has any variance
 
 
 def tracking_error(deviation: NDArray[np.float64], risk: Risk) -> float:

@@ -53,6 +53,30 @@ def test_the_curvature_is_above_the_covariance(form):
     assert np.linalg.eigvalsh(np.diag(risk.curvature()) - WHOLE)[0] > -1e-12
 
 
+def test_the_curvature_of_small_variances_by_hand():
+    # Without factors it is the variances themselves, as small as they are.
+    daily = np.array([4e-12, 1e-12])
+    for columns in (np.empty((2, 0)), np.zeros((2, 1))):
+        assert Risk(factors=columns, specific=daily).curvature() == pytest.approx(daily, rel=1e-12)
+    # One factor alone: two names that are the same have the correlations [[1, 1], [1, 1]], of which 2 is an
+    # eigenvalue.
+    assert Risk(factors=np.ones((2, 1)), specific=np.zeros(2)).curvature() == pytest.approx([2.0, 2.0])
+
+
+@pytest.mark.parametrize("form", ["matrix", "factors"])
+def test_the_curvature_is_above_zero_even_of_names_without_variance(form):
+    for count in (0, 2):
+        flat = np.zeros((count, count))
+        risk = Risk(matrix=flat) if form == "matrix" else Risk(factors=flat, specific=np.zeros(count))
+        assert risk.curvature().shape == (count,)
+        assert (risk.curvature() > 0).all()
+
+
+def test_numbers_in_columns_of_objects_are_numbers():
+    risk = align_covariance(factors(factor_covariance=FACTORS.astype(object)), NAMES)
+    assert risk.diagonal == pytest.approx(np.diagonal(WHOLE))
+
+
 def test_the_tracking_error_of_two_independent_names_is_pythagoras():
     # 0.3 x 0.01 and 0.4 x 0.01 are the legs.
     assert tracking_error(np.array([0.01, -0.01]), Risk(matrix=np.diag([0.09, 0.16]))) == pytest.approx(0.005)
