@@ -112,6 +112,20 @@ def test_the_rules_by_default_fit_the_targets():
     assert exact["turnover"].tolist() == [0.0] * 10
 
 
+def test_targets_that_are_all_zero_have_rules_of_nothing():
+    found = sx.plan_frontier(dict.fromkeys("ABC", 0.0), STATE, allow_liquidation=True)
+    assert found.index.tolist()[5:7] == ["absolute 0", "minimum 0"]
+    assert found.loc["absolute 0", ["orders", "turnover"]].tolist() == [3, 0.9]
+
+
+def test_no_targets_close_everything_and_shorts_are_measured_like_longs():
+    closed = sx.plan_frontier({}, STATE, {"all": {}}, unlisted="close", allow_liquidation=True)
+    assert closed.loc["all", ["orders", "turnover", "active_share"]].tolist() == [3, 0.9, 0.0]
+    # 330 are held, and 100 sold short besides: 430 of 10 on 10,000.
+    short = sx.plan_frontier({"A": -0.1}, STATE, {"all": {}}, unlisted="keep", allow_short=True, reserve=0)
+    assert short.loc["all", "turnover"] == pytest.approx(0.43)
+
+
 def test_a_symbol_that_cannot_trade_counts_as_its_target():
     state = sx.AccountState.of(HELD, QUOTES.iloc[:2], nav=10_000, cash=1_000.0)
     found = frontier({"all": {}}, state=state, covariance=INDEPENDENT.iloc[:2, :2])
