@@ -113,8 +113,9 @@ def test_targets_must_be_by_strategy(given):
 
 @pytest.mark.parametrize("column", [{"strategy": ["trend"]}, {"strategies": ["{}"]}])
 def test_targets_of_another_strategy_are_refused(column):
-    with pytest.raises(InputError, match="of another strategy by their column"):
+    with pytest.raises(InputError, match="of another strategy by their column") as caught:
         sx.net_targets({"value": pd.DataFrame({"symbol": ["SPY"], "weight": [0.5]} | column)})
+    assert [problem.column for problem in caught.value.problems] == list(column)
 
 
 def test_one_table_with_a_column_of_strategies_is_as_good():
@@ -124,6 +125,12 @@ def test_one_table_with_a_column_of_strategies_is_as_good():
     pd.testing.assert_frame_equal(sx.net_targets(stacked, HALVES), sx.net_targets(by_name, HALVES))
     netted = sx.net_targets(stacked.set_index("symbol"), HALVES)
     assert netted[["symbol", "weight"]].to_numpy().tolist() == [["SPY", 0.375], ["TLT", 0.375]]
+
+
+def test_symbols_of_one_table_stay_in_its_sequence():
+    rows = [("GLD", 0.1, "value"), ("TLT", 0.2, "trend")]
+    netted = sx.net_targets(pd.DataFrame(rows, columns=["symbol", "weight", "strategy"]))
+    assert netted["symbol"].tolist() == ["GLD", "TLT"]
 
 
 # -- plans ---------------------------------------------------------------------------------------------------
@@ -295,6 +302,25 @@ def test_gross_exposure_counts_the_whole_account():
     state = state_of({"SPY": 100}, {})
     orders = plan(sx.net_targets({"value": {"TLT": 0.9}}), state)
     assert orders["max_gross"].tolist() == [1.3]
+
+
+def test_gross_exposure_is_in_the_base_currency():
+    # 100 of SPY are nobody's: 40,000 euro are 50,000. The strategy adds 90,000 of 100,000.
+    held = pd.DataFrame({"symbol": ["SPY"], "quantity": [100.0], "currency": "EUR"})
+    orders = plan(sx.net_targets({"value": {"TLT": 0.9}}), state_of(held, {}, fx={"EUR": 1.25}))
+    assert orders["max_gross"].tolist() == [1.4]
+
+
+def test_sells_come_first_and_both_sides_stay_in_the_sequence_of_the_targets():
+    # More rows than a sort that is not stable leaves in their sequence by chance.
+    names = [f"S{number:02}" for number in range(60)]
+    sells = names[::3]
+    own = {"value": dict.fromkeys(sells, 5.0)}
+    state = sx.AccountState.of(dict.fromkeys(sells, 5.0), dict.fromkeys(names, 10.0), nav=10_000)
+    weights = {name: 0.0 if name in sells else 0.01 for name in names}
+    targets = sx.net_targets({"value": weights})
+    orders = plan(targets, state.with_strategies(own))
+    assert orders["symbol"].tolist() == sells + [name for name in names if name not in sells]
 
 
 def test_limits_by_offset_are_those_of_the_net_side():
