@@ -92,7 +92,7 @@ def check_margins(
     An order that the broker would refuse is blocked. One that was edited since its preview, or whose margin the
     broker did not say, is a warning.
     """
-    if not previews:
+    if not previews or not ids:
         return
     found = [previews.get(name) for name in ids]
     terms = np.array([(math.nan, math.nan) if one is None else one.terms for one in found])

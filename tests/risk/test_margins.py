@@ -71,6 +71,22 @@ def test_a_preview_of_other_terms_does_not_count_and_is_a_warning():
     assert reasons(preview(), quantity=0.0) == [None]  # an order that was rejected
 
 
+def test_a_preview_of_another_quantity_counts_as_outdated_for_a_part_of_a_share_too():
+    assert reasons(preview(), quantity=0.5) == ["preview_outdated"]
+
+
+def test_the_value_of_an_outdated_preview_is_the_quantity_that_was_previewed():
+    findings = Findings(1)
+    check_margins(findings, ["a"], np.array([11.0]), np.array([5.0]), sx.Limits(), preview(limit=5.0))
+    assert findings.held_against([0])["preview_outdated"][1] == [10.0]
+
+
+def test_an_empty_plan_is_checked_with_previews_of_other_orders():
+    orders = sx.plan_orders({"A": 0.5}, None, {"A": 10.0}, nav=1_000, run_id="r").iloc[:0]
+    checked = sx.check_orders(orders, previews=table(), quotes={"A": 10.0}, cash=1_000)
+    assert checked["verdict"].tolist() == []
+
+
 def test_a_margin_that_the_broker_did_not_say_is_a_warning_where_it_is_limited():
     assert reasons(preview(None, None)) == [None]
     assert reasons(preview(None, 500.0), max_initial_margin=1.0) == ["margin_unknown"]
