@@ -82,8 +82,8 @@ def test_a_day_order_in_a_closed_market(at, expected):
         ({"tif": "OPG"}, "pass"),
         ({"order_type": "MOC"}, "pass"),
         ({"order_type": "LOC"}, "pass"),
-        ({"good_after": pd.Timestamp("2026-11-27 15:00", tz="UTC")}, "pass"),  # after the open on Friday
-        ({"good_after": pd.Timestamp("2026-11-27 13:00", tz="UTC")}, "warn market_closed"),  # before it
+        ({"good_after": pd.Timestamp("2026-11-27 14:30", tz="UTC")}, "pass"),  # the open on Friday
+        ({"good_after": pd.Timestamp("2026-11-27 14:29:59", tz="UTC")}, "warn market_closed"),  # before it
         ({"good_after": pd.NaT}, "warn market_closed"),
         ({"primary_exchange": "XYZ"}, "pass"),  # not known
     ],
