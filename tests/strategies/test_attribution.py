@@ -102,6 +102,25 @@ def test_an_order_of_one_strategy_is_its_own_and_one_of_none_is_unassigned():
     ]
 
 
+def test_an_order_of_one_share_of_one_strategy_is_its_own():
+    orders = pd.DataFrame([order({"A": 1.0}) | {"strategy_quantities": None, "strategy": "A"}])
+    assert attribute_fills(orders, fills_of("r-SPY-BUY", 1))["strategy"].tolist() == ["A"]
+
+
+@pytest.mark.parametrize("commission", [0.0, math.nan])
+def test_a_strategy_without_a_share_and_a_charge_in_a_fill_has_no_row(commission):
+    orders = pd.DataFrame([order({"A": 20.0, "B": 10.0})])
+    found = attribute_fills(orders, fills_of("r-SPY-BUY", 1, commission=commission))
+    assert amounts(found) == {("x0", "A"): 1.0}
+
+
+def test_a_strategy_without_a_share_in_a_fill_still_has_its_part_of_the_commission():
+    # One share is A's, and a rebate of three cents is divided 2 to 1.
+    orders = pd.DataFrame([order({"A": 20.0, "B": 10.0})])
+    found = attribute_fills(orders, fills_of("r-SPY-BUY", 1, commission=-0.03))
+    assert amounts(found, what="commission") == {("x0", "A"): -0.02, ("x0", "B"): -0.01}
+
+
 def test_a_commission_that_is_not_reported_yet_is_unknown():
     orders = pd.DataFrame([order({"A": 2.0, "B": 2.0})])
     found = attribute_fills(orders, fills_of("r-SPY-BUY", 2, 2, commission=[math.nan, 1.0]))
@@ -182,6 +201,12 @@ def test_a_crossing_is_at_the_mid_of_arrival_without_commission():
 
 def test_without_an_arrival_it_is_at_the_decision_price():
     assert set(planned_crossings(pd.DataFrame([order({"A": 100.0, "B": -40.0})]))["price"]) == {400.0}
+
+
+@pytest.mark.parametrize("sides", [{"arrival_bid": 401.0, "arrival_ask": 0.0}, {"arrival_bid": 401.0}])
+def test_without_both_sides_at_arrival_it_is_at_the_decision_price(sides):
+    rows = [order({"A": 100.0, "B": -40.0}, **sides)]
+    assert set(planned_crossings(pd.DataFrame(rows))["price"]) == {400.0}
 
 
 def test_where_the_order_has_a_limit_it_is_at_the_decision_price():
