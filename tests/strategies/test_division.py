@@ -61,6 +61,15 @@ def test_a_net_of_nothing_crosses_all_of_it():
     assert (division.net, division.crossed) == (0.0, {"A": 40.0, "B": -30.0, "C": -10.0})
 
 
+def test_a_net_of_nothing_is_divided_as_a_buy():
+    assert Division({"A": 40.0, "B": -30.0, "C": -10.0}).filled([0.0]) == [{"A": 0.0}]
+
+
+def test_a_strategy_that_wants_nothing_is_on_neither_side():
+    assert Division({"A": 10.0, "B": 0.0}).filled([10.0]) == [{"A": 10.0}]
+    assert Division({"A": -10.0, "B": 0.0}).charged([1.0]) == [{"A": 1.0}]
+
+
 def test_an_overfill_goes_on_in_the_same_proportion():
     assert Division({"A": 20.0, "B": 10.0}).filled([60.0]) == [{"A": 40.0, "B": 20.0}]
 
