@@ -28,6 +28,25 @@ def test_every_unusable_row_is_named():
     with pytest.raises(InputError) as caught:
         parse_holdings({"a b": {"SPY": 1}, "value": {"SPY": "x"}, "trend": {"TLT": float("inf")}})
     assert [problem.symbol for problem in caught.value.problems] == [None, "SPY", "TLT"]
+    assert caught.value.problems[0].column == "strategy"
+
+
+def test_a_row_without_a_strategy_is_named_and_not_dropped():
+    with pytest.raises(InputError) as caught:
+        parse_holdings(FRAME.assign(strategy=["value", None, "trend"]))
+    assert [problem.code for problem in caught.value.problems] == ["strategy_name"]
+
+
+@pytest.mark.parametrize("given", [FRAME.drop(columns="quantity"), FRAME["strategy"], ["SPY"], None])
+def test_what_is_neither_a_mapping_nor_such_a_table_is_refused(given):
+    with pytest.raises(InputError, match="or a DataFrame with strategy, symbol and quantity"):
+        parse_holdings(given)
+
+
+def test_strategies_stay_in_the_sequence_of_the_table_whatever_its_index():
+    both = FRAME.iloc[:2].assign(symbol="SPY")
+    for frame in (both, both.set_index("strategy", drop=False)):
+        assert list(parse_holdings(frame)["SPY"].items()) == [("value", 60.0), ("trend", 40.0)]
 
 
 def test_one_row_for_each_symbol_of_a_strategy():
