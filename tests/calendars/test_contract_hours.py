@@ -107,6 +107,13 @@ def test_a_close_before_the_latest_one_of_the_list_is_early_by_the_clock_on_the_
     assert [session.is_early for session in read_hours(days, "US/Eastern").schedule.sessions] == [False, False]
 
 
+def test_ten_minutes_before_the_latest_close_are_early_and_nine_are_not():
+    for close, is_early in (("1550", True), ("1551", False)):
+        days = f"20261125:0930-20261125:{close};20261127:0930-20261127:1600"
+        found = read_hours(days, "US/Eastern").schedule.sessions
+        assert [session.is_early for session in found] == [is_early, False]
+
+
 ALWAYS = ";".join(f"202611{day}:0000-202611{day + 1}:0000" for day in range(21, 27))
 
 
