@@ -89,6 +89,7 @@ def test_there_is_one_row_for_each_symbol_with_columns_of_one_type():
         pd.Series([0.5], index=["SPY"]),
         pd.Series(["SPY"]),
         pd.DataFrame({"weight": [0.5]}, index=pd.Index(["SPY"], name="symbol")),
+        pd.DataFrame({"weight": [0.5]}, index=["SPY"]),
         pd.DataFrame({"symbol": ["SPY"], "weight": [0.5]}),
     ],
     ids=lambda value: type(value).__name__,
