@@ -6,9 +6,10 @@ NYSE, "Holidays and Trading Hours"; LSE, "Business days"; JPX, "Trading Hours".
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import pytest
 
-from stocklean_exec.calendars.listing_hours import Instrument, hours_of
+from stocklean_exec.calendars.listing_hours import TRADING_HOURS, Instrument, hours_of, with_reported_hours
 
 pytestmark = pytest.mark.slow  # the first one loads the calendars
 NEW_YORK = "America/New_York"
@@ -198,3 +199,15 @@ def test_a_contract_without_a_gap_never_closes_and_is_compared_with_nothing():
         "",
     )
     assert local(found.next_open, NEW_YORK) == "11-30 09:30"
+
+
+def test_what_a_broker_reports_is_found_by_the_number_of_the_contract_and_else_by_its_symbol():
+    rows = [("VOD", 1, "LSE", "london", "GB-Eire"), ("VOD", 2, "NASDAQ", "new york", "US/Eastern")]
+    told = pd.DataFrame(rows, columns=list(TRADING_HOURS))
+    frame = pd.DataFrame({"symbol": ["VOD", "VOD", "TLT"], "con_id": pd.array([2, None, None], dtype="Int64")})
+    found = with_reported_hours(frame, told)
+    assert found["primary_exchange"].tolist()[:2] == ["NASDAQ", "LSE"]
+    assert found["hours"].tolist()[:2] == ["new york", "london"]
+    assert found["time_zone"].tolist()[:2] == ["US/Eastern", "GB-Eire"]
+    assert found.iloc[2][["primary_exchange", "hours", "time_zone"]].isna().all()
+    assert with_reported_hours(frame[["symbol"]], told)["hours"].tolist()[:2] == ["london", "london"]

@@ -72,6 +72,7 @@ def test_a_schedule_reaches_a_year_back_and_two_ahead_and_is_built_again_when_th
     for year in (2026, 2027):
         schedule = exchange_schedule("XNYS", date(year, 12, 31))
         assert schedule.start == datetime(year - 1, 1, 1, tzinfo=NEW_YORK)
+        assert schedule.sessions[0].day == date(year - 1, 1, 2)
         assert schedule.end == datetime(year + 3, 1, 1, tzinfo=NEW_YORK)
         assert schedule.next_open(moment(f"{year + 2}-12-01")) is not None
     assert exchange_schedule("XNYS", date(2027, 1, 1)) is schedule

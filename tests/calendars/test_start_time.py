@@ -86,3 +86,23 @@ def test_a_broker_whose_market_never_closes_has_no_closed_day():
     start = parse_start("2026-11-28 15:45 America/New_York", NOON.replace(day=25))
     with sx.connect("mock://", quotes={"A": 9.0}) as broker:
         assert closed_day(sx.market_hours(["A"], broker, at=start.day_begins), start) == ""
+
+
+@pytest.mark.parametrize(
+    ("is_open", "opens_at", "is_closed"),
+    [
+        pytest.param(False, "2026-12-01 04:59:59", False, id="it opens in the last second of the day"),
+        pytest.param(False, "2026-12-01 05:00", True, id="it opens when the day has ended"),
+        pytest.param(False, None, False, id="when it opens is not known"),
+        pytest.param(None, "2026-12-02 14:30", False, id="whether it is open is not known"),
+    ],
+)
+def test_a_day_is_closed_only_if_it_is_known_that_nothing_opens_before_its_end(is_open, opens_at, is_closed):
+    start = parse_start("15:45 America/New_York", NOON)  # its day ends at 5:00 UTC
+    hours = pd.DataFrame(
+        {
+            "is_open": pd.array([is_open], dtype="boolean"),
+            "opens_at": pd.to_datetime(pd.Series([opens_at]), utc=True),
+        }
+    )
+    assert bool(closed_day(hours, start)) is is_closed
