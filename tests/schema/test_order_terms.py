@@ -214,6 +214,12 @@ def test_what_is_neither_true_nor_false_is_an_error():
     assert caught.value.codes == ("outside_rth_dtype",)
 
 
+@pytest.mark.parametrize(("price", "expected"), [(98.0, None), (97.99, "limit_given_twice"), (102.0, None)])
+def test_a_limit_that_its_offset_makes_may_differ_by_a_tick_of_two_hundredths(price, expected):
+    terms = {"limit_offset_bps": 0.0, "limit_reference": "mid", "limit_reference_price": price}
+    assert reason(order_type="LMT", limit_price=100.0, **terms) == expected
+
+
 # -- algorithms ---------------------------------------------------------------------------------------------
 
 WORKING = [
@@ -343,6 +349,7 @@ def test_tags_of_what_was_not_validated_are_an_error():
         ("display_size", None),
         ("hidden", None),
         ("percentOffset", None),
+        ("ordtyp", "order_type"),  # ordtype has seven letters, the fewest of which a name is compared
     ],
 )
 def test_a_column_that_is_a_term_and_is_not_read_is_an_error(column, right):
@@ -464,6 +471,7 @@ CAPTURED = (
 @pytest.mark.parametrize("kind", ORDER_TYPES)
 def test_the_captured_list_of_a_stock_takes_every_type_and_a_warrant_not_all(kind):
     assert permission_problem(kind, "DAY", CAPTURED) == ""
+    assert permission_problem("LMT", "DAY", ["LMT"]) == ""  # it starts at once, and has no algorithm
     assert permission_problem(kind, "DAY", []) == ""  # not known
     without = [word for word in CAPTURED if word not in ("MIDPX", "STPLMT")]
     assert bool(permission_problem(kind, "DAY", without)) == (kind in ("MIDPRICE", "STP LMT"))
