@@ -19,6 +19,12 @@ def test_the_step_of_a_price_is_that_of_its_level():
     assert steps_at(prices, [LONDON] * 6).tolist() == [0.005, 0.005, 0.01, 0.01, 0.05, 0.05]
 
 
+def test_a_price_of_nothing_has_the_first_step_and_a_missing_one_has_none():
+    found = steps_at([0.0, None], [LONDON] * 2)
+    assert found[0] == 0.005
+    assert math.isnan(found[1])
+
+
 def test_a_price_at_a_level_but_for_noise_is_at_it():
     assert steps_at([0.1 + 0.2, 0.29999], ["0:0.001;0.3:0.01"] * 2).tolist() == [0.01, 0.001]
 
