@@ -67,6 +67,11 @@ def test_a_route_other_than_smart_has_no_listing_behind_it():
     assert line.split(",")[4] == "ISLAND"
 
 
+def test_the_type_of_security_is_that_of_the_order_and_a_stock_by_default():
+    lines = basket_text(orders({"sec_type": "FUND"}, {"sec_type": None})).splitlines()[1:]
+    assert [line.split(",")[3] for line in lines] == ["FUND", "STK"]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
