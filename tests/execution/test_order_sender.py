@@ -107,7 +107,9 @@ def test_an_order_that_waited_for_a_rejected_one_is_recorded_again_before_it_is_
             for event in blotter.recorded_events("r")
             if event.kind == "sending"
         ]
+        (why,) = messages(blotter, "refused")
     assert states["reason"].fillna("").tolist()[1].startswith("run_notional_cap")
+    assert why.endswith("would bring the run to 30.00, over the cap of 25.00")
     assert states["status"].tolist() == ["FILLED", "REJECTED", "FILLED"]
     assert seen["r-S002-BUY"]["r-S002-BUY"] == "SENDING"
     assert sent_times == [("r-S000-BUY", 1), ("r-S001-BUY", 1), ("r-S002-BUY", 1), ("r-S002-BUY", 2)]
@@ -414,6 +416,8 @@ def test_orders_in_their_planned_sequence_keep_their_order_ids(blotter):
 
     drive(broker, blotter, work)
     assert sendings(blotter) == [(A, 1, 1), (B, 2, 1), (C, 3, 1)]
+    clients = [event.client_id for event in blotter.recorded_events("r") if event.kind == "sending"]
+    assert clients == [7, 7, 7]
 
 
 @pytest.mark.slow
@@ -467,3 +471,19 @@ def test_cash_of_an_order_in_flight_stays_reserved_and_that_of_unsent_ones_is_fr
 
     assert drive(broker, blotter, work) == (BUYS[1:], {A})
     assert [status for status, _ in outcome(blotter)] == ["UNKNOWN", "NEW", "NEW"]
+
+
+@pytest.mark.slow
+def test_a_doubtful_order_is_on_record_with_the_attempt_that_it_was_sent_in(blotter):
+    broker = Stub(prices(3), at=1, happens=fail(BrokerError("the line is down")))
+
+    async def work(sender, *_):
+        sender.begin_attempt()
+        await sender._record_not_sent([])  # an attempt before it, of which nothing left
+        with pytest.raises(BrokerError):
+            await sender.send(sender.queue)
+
+    drive(broker, blotter, work)
+    (unknown,) = [event for event in blotter.recorded_events("r") if event.kind == "unknown"]
+    assert (unknown.client_order_id, unknown.attempt) == (A, 2)
+    assert [attempt for *_, attempt in sendings(blotter)] == [2, 2, 2]
