@@ -6,7 +6,9 @@ from stocklean_exec.execution.reconnections import Reconnections
 
 
 def test_the_first_loss_is_reconnected_at_once_with_all_of_the_patience():
-    assert Reconnections(30.0).next_pause("nothing sent", 5.0) == (0.0, 30.0)
+    tries = Reconnections(30.0)
+    assert tries.number == 0
+    assert tries.next_pause("nothing sent", 5.0) == (0.0, 30.0)
 
 
 def test_pauses_double_up_to_five_seconds_while_nothing_comes_of_it():
