@@ -9,7 +9,8 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import BrokerError, InputError
-from stocklean_exec.execution.crossings import check_strategies, crossing_events
+from stocklean_exec.execution.arrival_quotes import ArrivalQuote
+from stocklean_exec.execution.crossings import _mid, check_strategies, crossing_events
 
 NOON = datetime(2026, 11, 23, 17, tzinfo=UTC)
 MARKET = pd.DataFrame(
@@ -43,7 +44,7 @@ def events_of(approved, broker):
 def test_shares_cross_at_the_mid_of_the_quote_when_the_plan_is_recorded(broker):
     (event,) = events_of(approved_of(("SPY", "BUY", 60.0, '{"A": 100, "B": -40}', True)), broker)
     assert (event.kind, event.run_id, event.symbol, event.occurred_at) == ("crossed", "r", "SPY", NOON)
-    assert (event.quantity, event.price, event.bid, event.ask) == (40.0, 399.75, 399.5, 400.0)
+    assert (event.quantity, event.price, event.bid, event.ask, event.last) == (40.0, 399.75, 399.5, 400.0, 399.75)
     assert (event.commission, event.commission_currency, event.account) == (0.0, "USD", broker.account)
     assert event.message == '{"A": 40.0, "B": -40.0}'
     assert event.client_order_id is None
@@ -53,6 +54,19 @@ def test_shares_cross_at_the_mid_of_the_quote_when_the_plan_is_recorded(broker):
 def test_without_two_sides_they_cross_at_the_decision_price(symbol, broker):
     (event,) = events_of(approved_of((symbol, "BUY", 60.0, '{"A": 100, "B": -40}', True)), broker)
     assert event.price == 50.0
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "mid"),
+    [(400.0, 400.0, 400.0), (399.5, 400.0, 399.75), (400.5, 400.0, None), (0.0, 1.0, None), (None, 1.0, None)],
+)
+def test_a_mid_needs_two_sides_that_are_not_crossed(bid, ask, mid):
+    assert _mid(ArrivalQuote(bid=bid, ask=ask)) == mid
+
+
+def test_events_are_in_the_sequence_of_the_plan(broker):
+    rows = [(name, "BUY", 60.0, '{"A": 100, "B": -40}', True) for name in ("TLT", "SPY", "GLD")]
+    assert [event.symbol for event in events_of(approved_of(*rows), broker)] == ["TLT", "SPY", "GLD"]
 
 
 def test_where_the_order_has_a_limit_they_cross_at_the_decision_price(broker):
