@@ -75,6 +75,27 @@ def test_approved_orders_are_written_and_the_others_are_named(tmp_path):
     assert [line.split(",")[2] for line in (tmp_path / "b.csv").read_text().splitlines()] == ["Symbol", "SPY"]
 
 
+def checked(**columns):
+    frame = {"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": 5.0, "order_type": "MKT"} | columns
+    return sx.check_orders(pd.DataFrame(frame), FREE, quotes=MARKET)
+
+
+def test_an_order_that_names_its_contract_by_number_is_written_by_symbol_only_where_that_is_meant(tmp_path):
+    file, orders = tmp_path / "b.csv", checked(con_id=756733)
+    with pytest.raises(InputError) as caught:
+        sx.export_basket(orders, file, unapproved=True)
+    assert caught.value.codes == ("contract_not_written",)
+    assert sx.export_basket(orders, file, unapproved=True, by_symbol=True)["exported"].tolist() == [True]
+
+
+def test_an_order_of_another_account_than_the_one_given_is_refused(tmp_path):
+    file, orders = tmp_path / "b.csv", checked(account=ACCOUNT)
+    with pytest.raises(InputError) as caught:
+        sx.export_basket(orders, file, unapproved=True, account="DU0000002")
+    assert [(one.code, one.symbol) for one in caught.value.problems] == [("account_mismatch", "SPY")]
+    assert sx.export_basket(orders, file, unapproved=True, account=ACCOUNT)["exported"].tolist() == [True]
+
+
 def test_the_run_is_on_record_as_handed_over(blotter, tmp_path):
     hand_over(blotter, tmp_path)
     run = blotter.runs().iloc[0]
