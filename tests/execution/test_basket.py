@@ -139,8 +139,9 @@ def test_a_changed_plan_and_a_halted_blotter_are_refused(blotter, tmp_path):
 
 
 def test_the_record_needs_the_account(blotter, tmp_path):
-    with pytest.raises(InputError, match="give account="):
+    with pytest.raises(InputError, match="give account=") as caught:
         sx.export_basket(approved_of(TWO), tmp_path / "b.csv", blotter=blotter)
+    assert caught.value.problems[0].column == "account"
     plan = approved_of(TWO)
     hand_over(blotter, tmp_path)
     with pytest.raises(IdempotencyConflictError, match="run r is on record already"):
