@@ -127,6 +127,16 @@ def test_an_eigenvalue_just_below_zero_is_round_off_whatever_the_mean_variance()
     assert problems(pd.DataFrame(np.diag([1.0, -2e-8]), names, names), names)[0] == [(None, "covariance_invalid")]
 
 
+def test_the_largest_of_three_eigenvalues_is_the_measure():
+    # The eigenvalues of the block are 3 and -1, and 0.5 is between them.
+    block = pd.DataFrame([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 0.5]], NAMES, NAMES)
+    assert "the largest is 3" in problems(block)[1]
+    # A hundred-millionth of the largest, 1, is round-off, however small and however many the others are.
+    assert align_covariance(pd.DataFrame(np.diag([1.0, 0.001, -5e-9]), NAMES, NAMES), NAMES).matrix is not None
+    found = problems(pd.DataFrame(np.diag([1.0, 1.0, -2e-8]), NAMES, NAMES))[0]
+    assert found == [(None, "covariance_invalid")]
+
+
 def test_numbers_and_labels_that_cannot_be_used_are_refused():
     assert problems(FRAME.replace(0.02, np.nan))[0] == [("B", "covariance_invalid"), ("C", "covariance_invalid")]
     assert "not symmetric" in problems(FRAME + np.triu(np.full((3, 3), 0.001)) - np.eye(3) * 0.001)[1]
