@@ -57,6 +57,10 @@ def test_an_order_is_refused_if_the_market_moved_beyond_the_collar(order, market
     assert refused(order, sx.Limits(price_collar=None), **market) is None
 
 
+def test_a_symbol_that_is_not_quoted_at_sending_is_left_to_the_broker():
+    assert market_refusals([ticket()], {}, sx.Limits()) == {}
+
+
 @pytest.mark.parametrize(
     ("limit", "seconds", "code"),
     [
