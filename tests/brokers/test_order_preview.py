@@ -29,3 +29,4 @@ def test_a_preview_of_the_mock_filler_takes_half_and_a_quarter_of_all_positions(
     assert (preview.initial_margin_before, preview.maintenance_margin_before) == (4_000.0, 2_000.0)
     assert (preview.initial_margin_after, preview.maintenance_margin_after) == (initial, maintenance)
     assert (preview.equity_with_loan_before, preview.equity_with_loan_after) == (20_000.0, 19_998.0)
+    assert preview.commission == 2.0

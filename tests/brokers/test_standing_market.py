@@ -85,8 +85,15 @@ def test_without_both_the_close_stands_for_the_auction_and_nothing_triggers():
 def test_in_a_one_sided_market_a_midprice_order_takes_what_is_there():
     assert fills(order("MIDPRICE"), Quote(ask=100.10)) == [(250.0, 100.10)]
     assert fills(order("MIDPRICE"), Quote(bid=99.90)) == []
+    assert fills(order("MIDPRICE"), Quote(bid=0.0, ask=100.10)) == [(250.0, 100.10)]
+    assert fills(order("REL", aux=0.0), Quote(ask=0.50)) == []  # without a bid a buy is pegged to nothing
     assert fills(order("REL", aux=5.0), Quote(ask=100.10)) == []
     assert fills(order("REL", "SELL", aux=5.0), Quote(bid=99.90)) == []
+
+
+@pytest.mark.parametrize(("last", "price"), [(0.5, 0.5), (0.0, 98.0), (-1.0, 98.0), (1e9, 98.0)])
+def test_a_price_is_above_zero_and_below_a_billion(last, price):
+    assert fills(order("MOC"), Quote(last=last, close=98.0)) == [(250.0, price)]
 
 
 @pytest.mark.parametrize(
