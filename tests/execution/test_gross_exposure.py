@@ -103,6 +103,10 @@ def test_what_has_no_price_is_unknown_and_named():
     assert code(plan, ticket("BUY", 101)) == "max_gross"
 
 
+def test_what_has_no_price_and_no_shares_either_is_no_doubt():
+    assert code(exposure(shares={"X": 0.0, "A": 50.0}), ticket("BUY", 1)) is None
+
+
 def test_an_order_without_a_price_now_counts_at_that_of_its_plan():
     new = exposure()
     assert code(new, ticket("BUY", 10, "X", price=80.0, fx_rate=1.25)) is None  # 10 x 80 x 1.25 is NAV
