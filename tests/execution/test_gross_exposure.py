@@ -10,7 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import HaltedError
-from stocklean_exec.execution.gross_exposure import GrossExposure, GrossLimit, read_exposure
+from stocklean_exec.execution.gross_exposure import GrossExposure, GrossLimit, _left, read_exposure
 from stocklean_exec.execution.run_state import RunState
 from stocklean_exec.execution.send_gate import OrderRefusedError, SendBudget, SendGate
 
@@ -184,6 +184,13 @@ def test_holdings_and_working_orders_count_at_the_prices_and_rates_of_now():
     found = read(broker, ticket("BUY", 40, "SPY"))
     assert code(found, ticket("BUY", 40, "SPY")) is None
     assert code(found, ticket("BUY", 41, "SPY")) == "max_gross"
+
+
+def test_of_a_working_order_that_is_filled_nothing_is_left():
+    columns = {"name": ["A", "B", "A"], "side": "BUY", "quantity": [40.0, 5.0, 30.0]}
+    working = pd.DataFrame(columns | {"filled_quantity": [10.0, 7.0, 30.0]})  # 2 of B were filled too much
+    assert _left(working, "BUY") == {"A": 30.0, "B": 0.0}
+    assert _left(working, "SELL") == {}
 
 
 def test_nothing_is_read_where_no_order_raises_exposure():
