@@ -209,6 +209,13 @@ def test_cash_that_is_free_is_the_budget_less_everything_that_is_held():
     sizes = measure(book, {}, 1_000.0, keep=True, leverage=1.0)
     assert sizing.free_cash(book, sizes) == 250.0  # 1,000 - 350 - 400
     assert sizing.free_cash(book, measure(book, {"A": 10.0}, 1_000.0, keep=True, leverage=1.0)) == 180.0
+    # Working sells count as sold, where their symbol is not rejected: 10 of A bring 70.
+    assert sizing.free_cash(book, measure(book, {"A": -10.0}, 1_000.0, keep=True, leverage=1.0)) == 320.0
+
+
+def test_a_position_is_closed_in_lots_of_the_exchange_also_of_two():
+    steps = sizing.closing_steps(np.array([100.0, 1.0]), np.array([2.0, 2.0]))
+    assert steps.tolist() == [2.0, 2.0]
 
 
 @pytest.mark.parametrize("allow_short", [False, True])
