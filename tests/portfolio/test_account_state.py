@@ -11,6 +11,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.account_state import AccountState, difference, fx_frame, parse_cash, read_inputs
+from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
 
 QUOTES = {"SPY": 400.0, "SAP": 150.0}
 HELD = pd.DataFrame({"symbol": ["SPY", "SAP"], "quantity": [10, 20], "currency": ["USD", "EUR"]})
@@ -206,3 +207,18 @@ def test_a_rate_frame_names_its_source_and_time():
     frame = fx_frame({"EUR": 1.1}, "account", at)
     assert frame.reset_index().to_numpy().tolist() == [["EUR", 1.1, "account", at]]
     assert fx_frame({}, "").dtypes.to_dict() == frame.dtypes.to_dict()
+
+
+def test_a_holding_in_another_contract_is_aligned_at_its_own_quote():
+    columns = {"symbol": ["VOD", "VOD"], "quantity": [100.0, 500.0], "con_id": pd.array([11, 22], dtype="Int64")}
+    held = parse_positions(pd.DataFrame(columns))
+    quotes, more = (
+        parse_quotes({"VOD": price}).assign(con_id=pd.array([number], dtype="Int64"))
+        for price, number in ((10.0, 11), (5.0, 22))
+    )
+    state = AccountState(
+        None, "USD", nav=10_000.0, cash=6_500.0, _positions=held, _quotes=quotes, _contract_quotes=more
+    )
+    inputs = read_inputs(state, None, nav=None, base_currency=None, fx=None, open_orders=None, account=None)
+    book = inputs.align(parse_targets({"VOD": 0.1}), held, quotes, "keep")
+    assert dict(zip(book.symbols, book.value.tolist(), strict=True)) == {"VOD": 10.0, "VOD (22)": 5.0}

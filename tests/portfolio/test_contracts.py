@@ -5,7 +5,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.portfolio.contracts import traded_contracts
+from stocklean_exec.portfolio.contracts import quotes_by_name, traded_contracts, with_contract_quotes
 from stocklean_exec.schema.missing_quotes import MissingQuote, with_missing_quotes
 
 HELD = pd.DataFrame(
@@ -140,3 +140,35 @@ def test_a_state_does_not_value_a_holding_at_the_quote_of_another_contract():
     quotes = pd.DataFrame({"symbol": ["VOD", "SPY"], "last": [10.0, 100.0], "quoted_at": at, "con_id": [11, 33]})
     with pytest.raises(InputError, match="VOD"):  # cash cannot be derived: the NASDAQ line has no price
         sx.AccountState.of(HELD, quotes, nav=10_000)
+
+
+@pytest.mark.parametrize(
+    ("held", "quoted", "found"),
+    [
+        pytest.param(22, 22, [7.0], id="its own"),
+        pytest.param(22, 11, [], id="of another contract"),
+        pytest.param(None, 22, [7.0], id="without a number it takes that of its symbol, whatever its number"),
+        pytest.param(22, None, [7.0], id="a quote without a number is that of the traded contract"),
+    ],
+)
+def test_the_quote_of_a_holding_is_that_of_its_contract(held, quoted, found):
+    holdings = pd.DataFrame({"name": ["VOD"], "symbol": ["VOD"], "con_id": pd.array([held], dtype="Int64")})
+    quotes = pd.DataFrame({"symbol": ["VOD"], "con_id": pd.array([quoted], dtype="Int64"), "last": [7.0]})
+    chosen = quotes_by_name(quotes, holdings)
+    assert chosen["last"].tolist() == found
+    assert chosen.columns.tolist() == ["symbol", "con_id", "last"]
+
+
+def test_quotes_without_a_column_of_numbers_are_those_of_the_traded_contracts():
+    holdings = pd.DataFrame({"name": ["VOD", "VOD (22)"], "symbol": "VOD", "con_id": [11, 22]})
+    found = quotes_by_name(pd.DataFrame({"symbol": ["VOD"], "last": [7.0]}), holdings)
+    assert found.to_numpy().tolist() == [["VOD", 7.0]]
+
+
+def test_quotes_of_other_contracts_stand_behind_those_by_symbol():
+    quotes = pd.DataFrame({"symbol": ["VOD"], "con_id": [11], "last": [10.0]})
+    held = pd.DataFrame({"symbol": ["VOD", "VOD"], "con_id": [11, 22]})
+    more = pd.DataFrame({"symbol": ["VOD"], "con_id": [22], "last": [5.0]})
+    joined = with_contract_quotes(quotes, more, held, ["VOD", "VOD (22)"])
+    assert joined[["symbol", "last"]].to_numpy().tolist() == [["VOD", 10.0], ["VOD (22)", 5.0]]
+    assert joined.index.tolist() == [0, 1]
