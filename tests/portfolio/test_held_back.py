@@ -122,3 +122,20 @@ def test_a_trade_to_the_edge_that_is_no_share_is_one_row_with_the_whole_wish():
     # A is 240 under its target of 1,000 and 40 outside of a band of 200: 0.4 of a share of 100.
     orders = plan(targets={"A": 0.1}, positions={"A": 7.6}, quotes={"A": 100.0}, band=0.02, band_to="edge")
     assert left_out(orders) == [["A", 2.4, 240.0, "below_one_lot"]]
+
+
+@pytest.mark.parametrize(
+    ("weight", "lot", "expected"),
+    [
+        (0.0, 2.0, [["X", -1.0, -10.0, "odd_lot"]]),  # 150 of 151 are sold
+        (0.0, 1.0, []),  # a whole share can be sold wherever shares are
+        (0.5, 100.0, []),  # 349 of 500 are wished and 300 bought: it is no holding that is to be closed
+    ],
+)
+def test_an_odd_lot_is_what_is_left_of_a_holding_that_is_closed_in_lots_of_the_exchange(weight, lot, expected):
+    quotes = pd.DataFrame(
+        {"symbol": ["X"], "last": [10.0], "lot_size": [lot], "quoted_at": [pd.Timestamp(0, tz="UTC")]}
+    )
+    held = {"X": 151}
+    orders = plan(targets={"X": weight}, positions=held, quotes=quotes, allow_liquidation=True)
+    assert left_out(orders) == expected

@@ -80,6 +80,8 @@ def test_the_policies_say_what_is_counted_and_what_is_refused():
     assert found("net", "reject") == (["A"], ["B"])
     assert found("net", "ignore") == (["A"], [])
     assert found("net", "net") == (["A", "B"], [])
+    assert counted_orders(orders, "cancel", "net")["symbol"].tolist() == ["B"]  # ours are cancelled first
+    assert counted_orders(orders, "cancel", "reject")["symbol"].tolist() == []
     assert counted_orders(None, "net", "reject") is None
     assert refused_symbols(None, "net", "reject") == {}
     (text,) = refused_symbols(orders, "net", "reject").values()
