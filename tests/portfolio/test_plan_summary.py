@@ -57,9 +57,10 @@ def test_the_summary_excludes_rejected_orders_and_reports_their_amount():
     assert summary["active_share_after_bp"] == 0
 
 
-def test_closing_an_odd_lot_does_not_beat_the_bound():
+@pytest.mark.parametrize("held", [150, 151])
+def test_closing_an_odd_lot_does_not_beat_the_bound(held):
     targets = pd.DataFrame({"symbol": ["A"], "weight": [0.0], "lot_size": [100]})
-    inputs = {"targets": targets, "positions": {"A": 150}, "quotes": {"A": 10.0}, "nav": 10_000}
+    inputs = {"targets": targets, "positions": {"A": held}, "quotes": {"A": 10.0}, "nav": 10_000}
     summary = plan_summary(plan_orders(**inputs, run_id="r", allow_liquidation=True), **inputs)
     assert summary[["active_share_after_bp", "lower_bound_bp", "gap_bp"]].tolist() == [0.0, 0.0, 0.0]
 

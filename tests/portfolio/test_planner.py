@@ -360,6 +360,13 @@ def test_the_tick_size_follows_the_limit_and_not_the_price_around_one_dollar():
     assert parse_orders(orders)["status"].tolist() == ["NEW"]
 
 
+@pytest.mark.parametrize(("limit", "sent"), [(49.996, 49.99), (50.0, 50.0)])
+def test_the_cap_of_an_order_that_needs_none_is_rounded_to_its_tick_and_kept(limit, sent):
+    targets = pd.DataFrame({"symbol": ["A"], "weight": [0.5], "order_type": "MIDPRICE", "limit_price": [limit]})
+    orders = plan(targets, None, {"A": 50.0}, tick_size=0.01)
+    assert orders["limit_price"].tolist() == [sent]
+
+
 @pytest.mark.parametrize("ticks", [0.05, {"A": 0.05}, pd.Series({"A": 0.05}), np.int64(1)])
 def test_ticks_can_be_given(ticks):
     orders = plan({"A": 0.5}, None, {"A": 50.03}, order_type="LMT", limit_offset_bps=0, tick_size=ticks)
