@@ -87,3 +87,10 @@ def test_orders_with_a_changed_reason_or_value_are_reported_as_changed():
     other.warn("wide", [False, False, True, False, False], 1.0, 2.0)
     assert one.differ(other).tolist() == [False, True, True, True, False]
     assert other.differ(one).tolist() == [False, True, True, True, False]
+
+
+def test_a_negative_zero_is_written_as_zero():
+    findings = Findings(2)
+    findings.warn("ratio", mask=True, limit=1.0, value=np.array([-0.0, -1.0]))
+    assert [json.loads(text)["ratio"][2] for text in findings.as_json()] == [0.0, -1.0]
+    assert "-0" not in findings.as_json()[0]

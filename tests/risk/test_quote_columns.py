@@ -40,6 +40,7 @@ def test_each_field_is_found_by_symbol():
     }
     assert same(quotes.at(["TLT", "GLD", "SPY"]), expected)
     assert quotes.at([])["bid"].tolist() == []
+    assert QuoteColumns.of(QUOTES).at(["SPY"])["quoted_at"].tolist() == [1_780_326_000.5]
     assert quotes.prices.tolist() == [400.0, 90.0]
 
 
@@ -59,3 +60,7 @@ def test_the_quotes_survive_json_without_a_number_changed():
     assert prices.to_json()["last"] == 5.0  # one number for all
     assert QuoteColumns.from_json(prices.to_json()).prices.tolist() == [5.0, 5.0]
     assert QuoteColumns.from_json(QuoteColumns.of(parse_quotes(None)).to_json()).symbols == []
+
+
+def test_the_quote_of_one_symbol_is_written_as_a_number():
+    assert QuoteColumns.of(parse_quotes({"SPY": 5.0})).to_json()["last"] == 5.0
