@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio.order_costs import OrderFees
+from stocklean_exec.risk.findings import Findings
+from stocklean_exec.risk.market_closed import MarketWaits
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
 from stocklean_exec.risk.quote_columns import QuoteColumns
-from stocklean_exec.risk.rules import CheckContext, find
+from stocklean_exec.risk.rules import CheckContext, _check_hours, find
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_input import parse_orders
 
@@ -532,3 +535,47 @@ def test_vectorised_fees_equal_those_of_single_orders(orders):
     quantity, price = (np.array(values) for values in zip(*orders, strict=True))
     fees = OrderFees.of(["USD"] * len(orders)).estimate(np.ones(len(orders), dtype=bool), quantity, price)
     assert fees.tolist() == [IBKR_US_FIXED.order(*order) for order in orders]
+
+
+@pytest.mark.parametrize(
+    ("waits", "choice", "verdict", "reason"),
+    [
+        ((600.0, math.nan, math.nan), None, 1, "market_closed"),
+        ((600.0, math.nan, math.nan), "warn", 1, "market_closed"),
+        ((600.0, math.nan, math.nan), "block", 2, "market_closed"),
+        ((600.0, math.nan, math.nan), "ignore", 0, None),
+        ((math.nan, 60.0, 660.0), "block", 1, "auction_cutoff"),  # 15 minutes are advised before the close
+        ((math.nan, 60.0, 901.0), "block", 0, None),
+        ((math.nan, 0.0, 600.0), "warn", 2, "auction_cutoff"),
+        ((math.nan, 0.0, 600.0), "ignore", 0, None),
+    ],
+)
+def test_waits_for_a_market_or_an_auction_are_findings_unless_they_are_ignored(waits, choice, verdict, reason):
+    findings = Findings(1)
+    hours = MarketWaits(*(np.array([seconds]) for seconds in waits))
+    arrays = SimpleNamespace(waits=hours, refused=np.array([False]))
+    _check_hours(findings, arrays, Limits(closed_market=choice))
+    assert (findings.worst.tolist(), findings.reasons()) == ([verdict], [reason])
+
+
+@pytest.mark.parametrize(("side", "reason"), [("BUY", "gross_unknown"), ("SELL", "")])
+def test_an_unpriced_holding_stops_what_raises_exposure_and_nothing_else(side, reason):
+    checked = check_orders(
+        orders_of(("SPY", side, 5.0)),
+        Limits(max_gross=1.0),
+        positions={"SPY": 10, "X": 5},
+        quotes={"SPY": 10.0},
+        cash=900.0,
+        nav=1_000.0,
+    )
+    assert checked["reasons"].fillna("").tolist() == [reason]
+
+
+@pytest.mark.parametrize(("cash", "reason"), [(102.00473, ""), (102.00472, "auction_funding")])
+def test_what_an_auction_brings_is_needed_from_the_first_cent_below_the_minimum(cash, reason):
+    # A buy of 100.00 and two commissions of 1.00; the sell pays 27.80 per million and 0.000195 a share besides.
+    orders = orders_of(("SPY", "BUY", 10.0), ("TLT", "SELL", 10.0)).assign(order_type="MOC")
+    checked = check_orders(
+        orders, Limits(max_gross=None), positions={"TLT": 10}, quotes={"SPY": 10.0, "TLT": 10.0}, cash=cash
+    )
+    assert checked["reasons"].fillna("").tolist()[0] == reason
