@@ -5,6 +5,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.risk.splits import holding_ratios
 
 ORDER = pd.DataFrame({"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": 1.0, "order_type": "MKT"})
 
@@ -18,6 +19,10 @@ def test_the_band_is_5_percent_around_each_ratio(ratio, is_split):
     quotes = pd.DataFrame({"symbol": ["SPY"], "last": [100.0 * ratio], "close": 100.0, "quoted_at": pd.NaT})
     checked = sx.check_orders(ORDER, quotes=quotes, cash=10_000.0)
     assert ("suspected_split" in str(checked["reasons"].iloc[0])) is is_split
+
+
+def test_a_recorded_holding_that_is_gone_was_sold_and_not_split():
+    assert holding_ratios({"A": 4.0}, {"A": 2.0, "B": 2.0, "C": 0.0}) == {"A": 2.0}
 
 
 def test_a_confirmed_split_warns():
