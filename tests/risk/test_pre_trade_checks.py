@@ -459,6 +459,13 @@ def test_an_empty_frame_can_be_checked_and_has_typed_columns():
     assert {str(checked[name].dtype) for name in ("verdict", "reasons", "checks", "limits")} == {"str"}
 
 
+@pytest.mark.slow  # loads the calendars
+def test_the_hours_of_markets_are_part_of_a_check_at_a_time_that_is_named():
+    thanksgiving = datetime(2026, 11, 26, 16, tzinfo=UTC)  # 11:00 in New York
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), quotes={"SPY": 10.0}, cash=1_000, now=thanksgiving)
+    assert checked["reasons"].tolist() == ["market_closed"]
+
+
 def two_contracts(price, side="BUY", **limits):
     """An order for 100 VOD at 10 in an account of 10,000 that holds 500 of another VOD, at ``price``."""
     held = parse_positions(
