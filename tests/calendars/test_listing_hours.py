@@ -203,11 +203,11 @@ def test_a_contract_without_a_gap_never_closes_and_is_compared_with_nothing():
 
 def test_what_a_broker_reports_is_found_by_the_number_of_the_contract_and_else_by_its_symbol():
     rows = [("VOD", 1, "LSE", "london", "GB-Eire"), ("VOD", 2, "NASDAQ", "new york", "US/Eastern")]
-    told = pd.DataFrame(rows, columns=list(TRADING_HOURS))
+    broker_hours = pd.DataFrame(rows, columns=list(TRADING_HOURS))
     frame = pd.DataFrame({"symbol": ["VOD", "VOD", "TLT"], "con_id": pd.array([2, None, None], dtype="Int64")})
-    found = with_reported_hours(frame, told)
+    found = with_reported_hours(frame, broker_hours)
     assert found["primary_exchange"].tolist()[:2] == ["NASDAQ", "LSE"]
     assert found["hours"].tolist()[:2] == ["new york", "london"]
     assert found["time_zone"].tolist()[:2] == ["US/Eastern", "GB-Eire"]
     assert found.iloc[2][["primary_exchange", "hours", "time_zone"]].isna().all()
-    assert with_reported_hours(frame[["symbol"]], told)["hours"].tolist()[:2] == ["london", "london"]
+    assert with_reported_hours(frame[["symbol"]], broker_hours)["hours"].tolist()[:2] == ["london", "london"]
