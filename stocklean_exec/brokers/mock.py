@@ -401,13 +401,13 @@ class MockBroker(Broker):
         self._pass_time(order)
 
     async def modify(self, ticket: Ticket, number: int) -> None:
-        """Change the limit of a resting order: it goes on with its fill plan, else with the market, at once."""
+        """Change the limit of a resting order: it continues with its fill plan, else with the market, at once."""
         if self._closed:
             raise BrokerError("the mock filler is closed")
         self._end_expired()
         order, name = self._orders.get(ticket.client_order_id), ticket.client_order_id
         if order is None or order.ended:
-            raise OrderNotWorkingError(f"{name} {'is no order of this broker' if order is None else 'has ended'}")
+            raise OrderNotWorkingError(f"{name} {'has ended' if order else 'is not an order of this broker'}")
         if _fixed_terms(ticket) != _fixed_terms(order.ticket) or not ticket.limit_price > 0:
             raise BrokerError(f"{name}: only its limit can be changed, and to a price")
         order.at = max(order.at, self._time) + _ACKNOWLEDGED_AFTER

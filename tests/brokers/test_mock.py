@@ -307,7 +307,7 @@ def test_a_plan_may_reject_what_is_left_of_an_order_at_a_change():
 def test_an_order_that_does_not_work_is_not_changed(end):
     broker = planned(step("rest"))
     events = place(broker, order := ticket("SPY", "BUY", 10, 99.0))
-    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is no order of this broker"):
+    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is not an order of this broker"):
         change(broker, ticket("TLT", "BUY", 10, 99.0), 1, 100.0)
     end(broker)
     with pytest.raises(OrderNotWorkingError, match="has ended"):

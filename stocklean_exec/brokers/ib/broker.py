@@ -902,9 +902,9 @@ class IBBroker(Broker):
 
 
 def _change_problem(ticket: Ticket, order: OwnOrder) -> str:
-    """Why a ticket is no change of the limit of an order alone; empty if it is one."""
+    """Why a ticket is not a change of an order's limit alone; empty if it is one."""
     if not ticket.limit_price > 0:
-        return f"a limit of {ticket.limit_price} is no price"
+        return f"a limit of {ticket.limit_price} is not a price"
     if not abs(ticket.quantity - order.sent_quantity) <= _SHARES:
         return (
             f"a change is for the whole order of {order.sent_quantity:g} shares, and not for {ticket.quantity:g}"

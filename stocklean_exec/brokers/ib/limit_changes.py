@@ -104,7 +104,7 @@ class LimitChanges:
         return found.number
 
     def show(self, limit: float) -> LimitChange | None:
-        """The change that TWS confirms by showing this limit; None if that is no news.
+        """The change that TWS confirms by showing this limit; None if that is not new.
 
         Of several changes to one limit it is the latest. A limit that was shown before says nothing about a
         change back to it while another is under way.

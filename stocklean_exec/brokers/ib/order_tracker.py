@@ -73,7 +73,7 @@ class OwnOrder:
     was first tracked; ``unknown_code``, the latest code about it that is in no table: perhaps why it ends.
     ``exported`` is the event by which a person was to send it: executions of other terms are not its own.
     ``reference`` is a price of it in its currency, NaN for none, and ``magnifier`` that of its contract, None
-    where it is not known: they tell the unit of its executions. ``quantity`` is what it is for, ``sent_quantity``
+    where it is not known: they give the unit of its executions. ``quantity`` is what it is for, ``sent_quantity``
     what was sent of that, and ``shown_quantity`` what TWS shows it for, NaN for not yet.
     """
 
@@ -290,7 +290,7 @@ class OrderTracker:
     def changeable(self, client_order_id: str, client_id: int) -> OwnOrder:
         """Look up an order whose terms ``client_id`` may change: TWS has it under its id, and it works.
 
-        Under an id that is no working order's, a change would be a new order.
+        Under an id that is not a working order's, a change would be a new order.
 
         Raises
         ------
@@ -298,7 +298,7 @@ class OrderTracker:
             It does not, or that is not certain.
         """
         order = self._by_ref.get(client_order_id)
-        why = "is no order of this broker" if order is None else self._why_not_changeable(order, client_id)
+        why = "is not an order of this broker" if order is None else self._why_not_changeable(order, client_id)
         if order is None or why:
             raise OrderNotWorkingError(f"{client_order_id} {why}; its change was not sent")
         return order

@@ -911,7 +911,7 @@ def test_while_tws_has_lost_ib_no_limit_is_changed():
     ("changes", "text"),
     [
         ({"quantity": 3.0}, "a change is for the whole order of 5 shares, and not for 3"),
-        ({"limit_price": NAN}, "a limit of nan is no price"),
+        ({"limit_price": NAN}, "a limit of nan is not a price"),
         ({"limit_price": 390.0000000001}, "more than 8 decimals"),
         ({"account": "DU0000002"}, "is for account DU"),
         ({"symbol": "NOPE"}, "TWS knows no such contract"),

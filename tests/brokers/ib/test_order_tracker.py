@@ -824,7 +824,7 @@ def test_an_order_is_changed_by_the_client_that_placed_it_and_after_tws_has_acce
     open_order(tracker, 400.0)
     with pytest.raises(OrderNotWorkingError, match="was placed by client id 1, and only that one"):
         tracker.changeable("r-SPY-BUY", 2)
-    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is no order of this broker"):
+    with pytest.raises(OrderNotWorkingError, match="r-TLT-BUY is not an order of this broker"):
         tracker.changeable("r-TLT-BUY", 1)
 
 
