@@ -1,6 +1,6 @@
 """The mock filler: a broker in this process, without a socket, whose fills are a function of its inputs.
 
-It fills as :mod:`~stocklean_exec.brokers.standing_market` says for each order type, charges the commission of each
+It fills as :mod:`~stocklean_exec.brokers.static_market` says for each order type, charges the commission of each
 market's tariff (without its levies and taxes), and keeps positions and cash. A fill plan can override that for a
 symbol or an order: partial fills, prices, rests, rejections, cancels, refused changes of a limit. Time is virtual:
 it starts at the latest quote and moves only when something happens, so a run takes no time, and gives the same
@@ -23,7 +23,7 @@ from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper
 from stocklean_exec.brokers.evidence import Evidence
 from stocklean_exec.brokers.order_preview import INITIAL_MARGIN, OrderPreview, previewed_position
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
-from stocklean_exec.brokers.standing_market import executions, is_held, may_not_rest
+from stocklean_exec.brokers.static_market import executions, is_held, may_not_rest
 from stocklean_exec.errors import BrokerError, InputError, OrderNotWorkingError, Problem
 from stocklean_exec.fill_model import Execution, Quote, far_touch, is_marketable, unit_interval
 from stocklean_exec.portfolio.alignment import parse_rates

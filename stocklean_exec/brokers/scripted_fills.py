@@ -1,7 +1,7 @@
 """The fill plan: what the mock filler does with an order instead of following the market. Pure.
 
-One row is one thing that happens, rows are in sequence. A plan without rows for an order leaves it to the
-market. An order whose limit is changed goes on with the rows that are left, those after ``rest``, or one that its
+One row is one step, rows are in sequence. A plan without rows for an order leaves it to the
+market. An order whose limit is changed continues with the rows that remain, those after ``rest``, or one that its
 old limit kept from trading; without any, with the market. Quantities are shares, prices currency per share, times
 seconds.
 """

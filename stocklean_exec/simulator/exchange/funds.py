@@ -3,7 +3,7 @@
 A margin account is refused beyond its buying power where the switch ``margin`` says so. A cash account is always
 refused a sale of shares that it does not hold, and a purchase beyond its settled cash in the currency of the
 shares less what its other open purchases in that currency may cost; so is a change by which an open purchase may
-cost more. Since 2024 IB converts other currencies for a cash account by itself; the simulator does not.
+cost more. Since 2024 IB converts other currencies for a cash account automatically; the simulator does not.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stocklean_exec.brokers.base import Ticket
-from stocklean_exec.brokers.standing_market import executions, is_held, may_not_rest
+from stocklean_exec.brokers.static_market import executions, is_held, may_not_rest
 from stocklean_exec.fill_model import Quote
 
 NAN = math.nan
