@@ -86,8 +86,8 @@ def test_consecutive_lines_are_shown_as_ranges():
 
 
 def test_module_and_test_file_names_follow_the_directory_tree():
-    assert name_of(Path("stocklean_exec/simulator/book.py")) == "simulator.book"
-    assert file_of_tests(Path("stocklean_exec/gate.py")) == Path("tests/test_gate.py")
+    assert name_of(Path("stocklean_exec/execution/funding.py")) == "execution.funding"
+    assert file_of_tests(Path("stocklean_exec/fees.py")) == Path("tests/test_fees.py")
     assert file_of_tests(Path("stocklean_exec/simulator/__main__.py")) == Path("tests/simulator/test_main.py")
     have_none = [
         module for module in modules(ROOT, "stocklean_exec") if not (ROOT / file_of_tests(module)).exists()

@@ -1,8 +1,8 @@
 """What holds for every history of an order, in any sequence: in Python, and in the blotter's SQL.
 
-Histories are made at random of every kind of event of an order: attempts, statuses, refusals, executions
-with corrections and busts, commissions, a person's word. What is filled and what it cost is expected from an
-addition in whole hundred-millionths, made here. ``python tests/test_lifecycle_properties.py 100000`` tries more.
+Histories are made at random of every kind of event of an order: attempts, statuses, refusals, executions with
+corrections and busts, commissions, a person's word. What is filled and what it cost is expected from an addition
+in whole hundred-millionths, made here. ``python tests/blotter/test_order_state_properties.py 100000`` tries more.
 """
 
 from __future__ import annotations

@@ -538,7 +538,7 @@ def test_trap_c12_a_connection_without_references_is_closed(play):
     assert play(script)
 
 
-# -- reports (ib.order_tracker and lifecycle; ib.client bypasses ib_async's book of trades) --------------------
+# -- reports (ib.order_tracker and blotter.order_state; ib.client bypasses ib_async's list of trades) ----------
 
 
 def test_trap_d1_a_correction_is_added_to_what_it_corrects(play):

@@ -1,1 +1,1 @@
-"""How much of each module its own tests run: ``python -m tests.coverage --modules gate,funding``."""
+"""How much of each module its own tests run: ``python -m tests.coverage --modules execution.funding``."""

@@ -1,8 +1,8 @@
 """How much of each module is run by its own tests and its own docstrings, and by nothing else.
 
-``python -m tests.coverage`` takes every module of the package, ``--modules gate,simulator.book`` some of them.
-What counts are the test files that mirror a module (``tests/test_gate.py`` for ``stocklean_exec/gate.py``, in
-folders too, and ``tests/test_gate_*.py``) and its doctests: what other tests happen to run on their way says
+``python -m tests.coverage`` takes every module of the package, ``--modules fees,execution.funding`` some of them.
+What counts are the test files that mirror a module (``tests/test_fees.py`` for ``stocklean_exec/fees.py``, in
+folders too, and ``tests/test_fees_*.py``) and its doctests: what other tests happen to run on their way says
 nothing about whether they would notice a mistake there.
 
 Lines and branches count; what only a child process of a test runs does not.
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
 
 def name_of(module: Path) -> str:
-    """``simulator.book`` for ``stocklean_exec/simulator/book.py``."""
+    """``execution.funding`` for ``stocklean_exec/execution/funding.py``."""
     return ".".join(module.with_suffix("").parts[1:])
 
 
@@ -94,7 +94,7 @@ def shown(lines: list[int]) -> str:
 def main() -> int:
     """Print one line for each module; 1 if tests failed, or a module is below ``--least``."""
     parser = argparse.ArgumentParser(prog="python -m tests.coverage", description=__doc__)
-    parser.add_argument("--modules", help="names with commas, such as gate,simulator.book; all by default")
+    parser.add_argument("--modules", help="names with commas, such as fees,execution.funding; all by default")
     parser.add_argument("--least", type=float, default=0.0, metavar="PERCENT", help="what each must reach")
     options = parser.parse_args()
     found = {name_of(module): module for module in modules(ROOT, PACKAGE)}

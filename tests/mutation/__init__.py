@@ -1,1 +1,1 @@
-"""One-line mutants of a module, and whether its tests notice: ``python -m tests.mutation --modules gate``."""
+"""One-line mutants of a module, and whether its tests notice: ``python -m tests.mutation --modules fees``."""
