@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pandas as pd
 
 import stocklean_exec as sx
+from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.ib.broker import IBBroker
 from stocklean_exec.simulator import Simulator, read_journal
 
@@ -66,3 +67,22 @@ def approved_of(rows, run_id="r", *, quotes=MARKET, approve=True):
 def venue_orders(journal):
     """What the venue itself says that it accepted, by client order id."""
     return pd.Series([row["order_ref"] for row in read_journal(journal) if row["event"] == "order"]).value_counts()
+
+
+def ticket(name="r-SPY-BUY", symbol="SPY", **changes):
+    """A ticket to buy one share at the market; ``changes`` are other terms."""
+    given = {
+        "client_order_id": name,
+        "run_id": "r",
+        "symbol": symbol,
+        "side": "BUY",
+        "quantity": 1.0,
+        "order_type": "MKT",
+        "limit_price": NAN,
+        "tif": "DAY",
+        "currency": "USD",
+        "sec_type": "STK",
+        "exchange": "SMART",
+        "account": "DU0000001",
+    }
+    return Ticket(**(given | changes))
