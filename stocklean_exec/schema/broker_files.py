@@ -7,6 +7,7 @@ another format is refused, and :func:`~stocklean_exec.read_positions` reads tabl
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -150,9 +151,10 @@ def read_basket(path: str | os.PathLike[str], run_id: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        It is not such a file, a number or a time cannot be read, a time has no zone or is one that clocks go back
-        over, a row has a term that would not be sent, such as ``StopPrice`` or ``PercentOffset``, or a price in a
-        currency that TWS may count in hundredths (``GBP``, ``ILS``, ``ZAR``). Every such cell is listed.
+        It is not such a file, a header has a column twice, a number or a time cannot be read, a time has no zone
+        or is one that clocks go back over, a row has a term that would not be sent, such as ``StopPrice`` or
+        ``PercentOffset``, or a price in a currency that TWS may count in hundredths (``GBP``, ``ILS``, ``ZAR``).
+        Every such cell is listed.
 
     Examples
     --------
@@ -218,11 +220,7 @@ def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:
     problems: list[Problem] = []
     for begin, end in pairwise([*heads, len(lines)]):
         header = lines[begin]
-        problems += [
-            Problem("missing_column", f"column {name!r} is missing in header {', '.join(header)}", column=name)
-            for name in _BASKET_NEEDED
-            if name not in header
-        ]
+        problems += _header_problems(header)
         for cells in lines[begin + 1 : end]:
             if len(cells) > len(header):
                 problems.append(
@@ -230,3 +228,15 @@ def _basket_rows(file: Path) -> tuple[list[dict[str, object]], list[Problem]]:
                 )
             rows.append({name: text for name, text in zip(header, cells, strict=False) if name and text})
     return rows, problems
+
+
+def _header_problems(header: list[str]) -> Iterator[Problem]:
+    """Columns that a header lacks, and those that it has more than once: which one is meant is not known."""
+    for name in _BASKET_NEEDED:
+        if name not in header:
+            text = f"column {name!r} is missing in header {', '.join(header)}"
+            yield Problem("missing_column", text, column=name)
+    for name, count in Counter(header).items():
+        if name and count > 1:  # columns without a name are not read
+            text = f"column {name!r} appears {count} times in header {', '.join(header)}; keep one of them"
+            yield Problem("duplicate_column", text, column=name)

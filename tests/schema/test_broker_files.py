@@ -204,6 +204,22 @@ def test_a_file_that_is_no_basket_is_refused(tmp_path, text, code):
     assert caught.value.codes == (code,)
 
 
+def test_a_column_twice_is_one_error_that_names_it(tmp_path):
+    text = (
+        "Action,Quantity,Symbol,OrderType,LmtPrice,Quantity,LmtPrice,LmtPrice,,\n"
+        "BUY,100,IBM,LMT,10,200,11,12,,\n"
+        f"{HEADER},Symbol\nBUY,1,SPY,STK,SMART,USD,DAY,MKT,TLT\n"
+    )
+    with pytest.raises(InputError) as caught:
+        read_basket(basket(tmp_path, text), "run-1")
+    assert [(problem.code, problem.column) for problem in caught.value.problems] == [
+        ("duplicate_column", "Quantity"),
+        ("duplicate_column", "LmtPrice"),
+        ("duplicate_column", "Symbol"),
+    ]
+    assert "column 'LmtPrice' appears 3 times in header Action, Quantity," in str(caught.value)
+
+
 @pytest.mark.slow
 def test_a_basket_is_checked_reviewed_and_sent(tmp_path):
     market = {"IBM": 130.0, "GE": 80.0}
