@@ -46,11 +46,11 @@ def held_back(orders: pd.DataFrame) -> pd.DataFrame:
     symbol    the symbol
     wish      shares that its target calls for beyond its order, signed: negative is a sell
     notional  their value in the base currency, signed as ``wish``
-    reason    ``inside_band`` (no further from its target than ``band``, or what remains of a trade to the edge of
-              its band), ``below_min_notional``, ``turnover_cap`` (trades with more benefit use up
-              ``max_turnover``), ``below_one_lot`` (less than one lot), ``not_affordable`` (no money is left for
-              it, also because of sells that are held back), ``odd_lot`` (the rest of a holding, less than a lot
-              of its exchange, which takes whole lots)
+    reason    ``inside_band`` (no further from its target than ``band``, beyond the edge of its band by less than
+              a lot, or what remains of a trade to that edge), ``below_min_notional``, ``turnover_cap`` (trades
+              with more benefit use up ``max_turnover``), ``below_one_lot`` (less than one lot),
+              ``not_affordable`` (no money is left for it, also because of sells that are held back), ``odd_lot``
+              (the rest of a holding, less than a lot of its exchange, which takes whole lots)
     ========  =================================================================================
 
     A symbol that must trade and cannot is an order row with status ``REJECTED``, and not listed here.
@@ -93,11 +93,7 @@ def note_held_back(
     wish = np.nan_to_num(sizes.desired)
     left_out = open_rows & (np.abs(wish) > _DUST) & (trade == 0)  # trades are rounded
     rows = [
-        (
-            index,
-            wish[index] + choice.rest[index],
-            "below_one_lot" if abs(wish[index]) < lot[index] else "not_affordable",
-        )
+        (index, wish[index] + choice.rest[index], _why_none(wish[index], lot[index], choice, index))
         for index in np.flatnonzero(left_out).tolist()
     ]
     rest = np.where(open_rows & (book.weight == 0) & (closing_step > 1), wish - np.nan_to_num(trade), 0.0)
@@ -110,3 +106,11 @@ def note_held_back(
         found = [(book.symbols[index], size, size * book.value[index], reason) for index, size, reason in rows]
         orders.attrs[HELD_BACK] = json.dumps(found)
     return orders
+
+
+def _why_none(part: float, lot: float, choice: Choice, index: int) -> str:
+    """Why there is no order for the ``part`` of a wish that the rules allow."""
+    if abs(part) >= lot:
+        return "not_affordable"
+    # A wish of several lots is less than one only because a rule has taken the others away.
+    return "below_one_lot" if abs(part + choice.rest[index]) < lot else choice.reason[index]

@@ -66,6 +66,15 @@ def test_a_lot_that_cannot_be_paid_for_says_so():
     ]
 
 
+def test_what_a_rule_leaves_less_than_a_lot_of_has_the_reason_of_the_rule():
+    # 49.4 shares are wanted and 44 held: 5.4 away. A cap of 0.1 % of NAV is 10, a tenth of a share.
+    book = {"targets": {"A": 0.494}, "positions": {"A": 44}, "quotes": {"A": 100.0}}
+    assert left_out(plan(**book, max_turnover=0.001)) == [["A", 5.4, 540.0, "turnover_cap"]]
+    # 44.4 are wanted: 0.4 of a share is less than a lot by itself.
+    small = book | {"targets": {"A": 0.444}}
+    assert left_out(plan(**small, band=0.001, band_to="edge")) == [["A", 0.4, 40.0, "below_one_lot"]]
+
+
 def test_a_rejected_symbol_is_an_order_row_and_not_left_out():
     orders = plan(quotes={"A": 150.0, "C": 100.0})
     assert orders.set_index("symbol")["reason"].to_dict()["B"] == "price_unavailable"
@@ -121,7 +130,7 @@ def test_a_holding_in_a_market_of_lots_is_sold_in_whole_lots(held, sold, rest):
 def test_a_trade_to_the_edge_that_is_no_share_is_one_row_with_the_whole_wish():
     # A is 240 under its target of 1,000 and 40 outside of a band of 200: 0.4 of a share of 100.
     orders = plan(targets={"A": 0.1}, positions={"A": 7.6}, quotes={"A": 100.0}, band=0.02, band_to="edge")
-    assert left_out(orders) == [["A", 2.4, 240.0, "below_one_lot"]]
+    assert left_out(orders) == [["A", 2.4, 240.0, "inside_band"]]
 
 
 @pytest.mark.parametrize(
