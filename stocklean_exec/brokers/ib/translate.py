@@ -143,6 +143,10 @@ REJECTED_UNLESS_SEEN = {
     10286: "too many decimals",
     10289: "cash quantity needed",
     10290: "only a cash quantity possible",
+    10300: "wrong date or time",
+    10301: "wrong date or time",
+    10314: "wrong date, time or time zone",
+    10315: "wrong time",
     10318: "no fractions for this order",
 }
 """Codes that reject a new order. Once a status or an execution has shown that the order works, the same codes

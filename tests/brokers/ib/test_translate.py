@@ -84,7 +84,9 @@ def test_a_failed_cancel_or_change_does_not_end_the_order(code):
     assert message_event(code, "text", seen=False).kind == "message"
 
 
-@pytest.mark.parametrize("code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10318])
+@pytest.mark.parametrize(
+    "code", [103, 106, 107, 109, 110, 200, 203, 321, 383, 387, 388, 434, 10243, 10300, 10314, 10318]
+)
 def test_a_reject_code_refuses_only_a_new_order(code):
     event = message_event(code, "text", seen=False)
     assert (event.kind, event.code, event.message) == ("rejected", str(code), "text")
