@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -45,9 +45,14 @@ from stocklean_exec.strategies.division import (
 from stocklean_exec.strategies.holdings import strategy_name_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["STRATEGIES", "names_strategies", "net_targets", "plan_strategies"]
+    from stocklean_exec.portfolio.alignment import Unlisted
+    from stocklean_exec.portfolio.covariance import FactorCovariance
+    from stocklean_exec.portfolio.trade_bands import BandKind, BandTo
+    from stocklean_exec.portfolio.working_orders import ForeignOrders, OnOpenOrders
+
+__all__ = ["STRATEGIES", "PlanOptions", "names_strategies", "net_targets", "plan_strategies"]
 
 STRATEGIES = "strategies"
 """Column of netted targets: JSON, strategy to its share of NAV and its weight within that share."""
@@ -61,6 +66,46 @@ _HINT = (
     "give the state with what each strategy holds, state.with_strategies(blotter.strategy_positions(state)): "
     "else one strategy would sell the shares of another"
 )
+
+
+class PlanOptions(TypedDict):
+    """Arguments of :func:`~stocklean_exec.plan_orders`, which describes them, besides targets and positions."""
+
+    quotes: object
+    nav: float | None
+    run_id: str
+    cash_buffer: float
+    reserve: Literal["auto"] | float
+    unlisted: Unlisted
+    allow_short: bool
+    max_gross: float
+    allow_liquidation: bool
+    fractional: bool
+    order_type: Literal["MKT", "LMT", "MOC", "LOC", "MIDPRICE"] | None
+    limit_offset_bps: float | None
+    tick_size: float | Mapping[str, float] | None
+    tif: str | None
+    account: str | None
+    open_orders: pd.DataFrame | None
+    on_open_orders: OnOpenOrders
+    foreign_orders: ForeignOrders
+    base_currency: str | None
+    fx: Mapping[str, float] | None
+    band: float | None
+    band_kind: BandKind
+    band_to: BandTo | float
+    min_notional: float | None
+    max_turnover: float | None
+    covariance: pd.DataFrame | FactorCovariance | None
+    decided_at: pd.Timestamp | None
+
+
+class _Plan(Protocol):
+    """Plans the targets of one strategy: :func:`~stocklean_exec.plan_orders`."""
+
+    def __call__(
+        self, targets: object, positions: object = None, **options: Unpack[PlanOptions]
+    ) -> pd.DataFrame: ...
 
 
 def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -260,27 +305,29 @@ def names_strategies(targets: object) -> bool:
     return STRATEGY in columns or STRATEGIES in columns
 
 
-def plan_strategies(plan: Callable[..., pd.DataFrame], options: Mapping[str, Any]) -> pd.DataFrame:
+def plan_strategies(plan: _Plan, targets: object, positions: object, options: PlanOptions) -> pd.DataFrame:
     """Plan each strategy by itself, and net the orders.
 
     Parameters
     ----------
     plan : :func:`~stocklean_exec.plan_orders`, for the targets of one strategy
-    options : all its arguments by name; ``positions`` is a state with what each strategy holds. Symbols with
-        working orders are refused, also with ``on_open_orders="net"``: it is not known whose they are
+    targets : those of all strategies
+    positions : a state with what each strategy holds
+    options : for each plan. Symbols with working orders are refused, also with ``on_open_orders="net"``: it is not
+        known whose they are
 
     Raises
     ------
     InputError
         Whose the positions are is not known, or as ``plan`` says, of any strategy.
     """
-    state = options["positions"]
+    state = positions
     if not isinstance(state, AccountState) or state.strategies is None:
         text = f"these targets are of strategies, and it is not known which holds what: {_HINT}"
-        if STRATEGY in getattr(options["targets"], "columns", ()):
+        if STRATEGY in getattr(targets, "columns", ()):
             text += ". Rename the column 'strategy' if it is only a label"
         raise InputError("positions", [Problem("strategies_unknown", text, column=STRATEGY)])
-    parts = _parts_of_rows(options["targets"])
+    parts = _parts_of_rows(targets)
     _check_gross(parts, options["max_gross"])
     plans = _plan_each(plan, parts, state, options)
     return _Netting(state, plans, parts, options).orders()
@@ -330,22 +377,22 @@ def _check_gross(parts: dict[str, _Part], max_gross: object) -> None:
 
 
 def _plan_each(
-    plan: Callable[..., pd.DataFrame],
+    plan: _Plan,
     parts: dict[str, _Part],
     state: AccountState,
-    options: Mapping[str, Any],
+    options: PlanOptions,
 ) -> dict[str, pd.DataFrame]:
     total = math.fsum(part.share for part in parts.values())
     reserve = options["reserve"]
     plans, problems = {}, []
     for name, part in parts.items():
-        own = dict(options) | {"targets": part.targets, "positions": _state_of(state, name, part.share)}
+        own = options.copy()
         if isinstance(reserve, (int, float)) and not isinstance(reserve, bool):
             own["reserve"] = reserve * part.share / total
         if options["on_open_orders"] == "net":
             own["on_open_orders"] = "reject"
         try:
-            plans[name] = plan(**own)
+            plans[name] = plan(part.targets, _state_of(state, name, part.share), **own)
         except InputError as error:
             problems += [one._replace(detail=f"{name}: {one.detail}") for one in error.problems]
     if problems:
@@ -378,7 +425,7 @@ class _Netting:
         state: AccountState,
         plans: dict[str, pd.DataFrame],
         parts: dict[str, _Part],
-        options: Mapping[str, Any],
+        options: PlanOptions,
     ) -> None:
         self._state, self._plans, self._options = state, plans, options
         given = [orders for orders in plans.values() if len(orders)]

@@ -34,7 +34,7 @@ from stocklean_exec.portfolio.alignment import (
 )
 from stocklean_exec.portfolio.contracts import contract_names
 from stocklean_exec.portfolio.held_back import note_held_back
-from stocklean_exec.portfolio.netting import names_strategies, plan_strategies
+from stocklean_exec.portfolio.netting import PlanOptions, names_strategies, plan_strategies
 from stocklean_exec.portfolio.order_costs import (
     OrderFees,
     cash_prices,
@@ -221,7 +221,36 @@ def plan_orders(
     1   run-1-BBB-BUY  BUY      27.0            33.0     891.0
     """
     if names_strategies(targets):
-        return plan_strategies(plan_orders, locals())  # all arguments, by name
+        options = PlanOptions(
+            quotes=quotes,
+            nav=nav,
+            run_id=run_id,
+            cash_buffer=cash_buffer,
+            reserve=reserve,
+            unlisted=unlisted,
+            allow_short=allow_short,
+            max_gross=max_gross,
+            allow_liquidation=allow_liquidation,
+            fractional=fractional,
+            order_type=order_type,
+            limit_offset_bps=limit_offset_bps,
+            tick_size=tick_size,
+            tif=tif,
+            account=account,
+            open_orders=open_orders,
+            on_open_orders=on_open_orders,
+            foreign_orders=foreign_orders,
+            base_currency=base_currency,
+            fx=fx,
+            band=band,
+            band_kind=band_kind,
+            band_to=band_to,
+            min_notional=min_notional,
+            max_turnover=max_turnover,
+            covariance=covariance,
+            decided_at=decided_at,
+        )
+        return plan_strategies(plan_orders, targets, positions, options)
     inputs = read_inputs(
         positions,
         quotes,

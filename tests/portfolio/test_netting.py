@@ -1,5 +1,6 @@
 """Targets of several strategies: one table, and one set of orders, each of whose sells are its own. By hand."""
 
+import inspect
 import json
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
+from stocklean_exec.portfolio import planner
 from stocklean_exec.portfolio.netting import names_strategies
 from stocklean_exec.strategies.attribution import read_crosses
 
@@ -385,6 +387,16 @@ def test_a_plan_is_the_same_each_time():
     state = state_of({"SPY": 60}, {"value": {"SPY": 20}, "trend": {"SPY": 30}})
     targets = sx.net_targets({"value": {"SPY": 0.5}, "trend": {"SPY": 0.1}}, HALVES)
     pd.testing.assert_frame_equal(plan(targets, state), plan(targets, state))
+
+
+def test_every_argument_of_a_plan_reaches_the_plans_of_its_strategies(monkeypatch):
+    passed = []
+    monkeypatch.setattr(planner, "plan_strategies", lambda *given: passed.append(given))
+    targets = pd.DataFrame({"symbol": ["SPY"], "weight": 0.5, "strategy": "value"})
+    options = {name: object() for name in inspect.signature(sx.plan_orders).parameters}
+    del options["targets"], options["positions"]
+    sx.plan_orders(targets, "held", **options)
+    assert passed == [(sx.plan_orders, targets, "held", options)]
 
 
 def test_whether_targets_name_strategies():
