@@ -24,7 +24,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec._version import __version__
 from stocklean_exec.blotter.database_file import MEMORY, check_owner, check_path, connect, create, migrate
-from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.events import EXPORTED, OrderEvent
 from stocklean_exec.blotter.file_lock import FileLock
 from stocklean_exec.blotter.kill_switch import HaltEntry, HaltJournal
 from stocklean_exec.blotter.order_history import IdTrail
@@ -68,6 +68,22 @@ FROM approved AS early JOIN approved AS later USING (symbol, account)
 WHERE early.run_id = ? AND later.run_id <> early.run_id AND later.number > early.number
 ORDER BY later.number
 """
+_SENT = f"""
+WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'),
+by_hand AS (SELECT client_order_id, occurred_at FROM main.facts WHERE kind = 'held_back' AND code = '{EXPORTED}'),
+closed AS (SELECT client_order_id FROM main.facts WHERE kind = 'resolved'),
+sent AS (
+    SELECT client_order_id, occurred_at
+    FROM main.facts ANTI JOIN failed USING (client_order_id, attempt) WHERE kind = 'sending'
+    UNION ALL
+    SELECT client_order_id, occurred_at FROM by_hand ANTI JOIN closed USING (client_order_id)
+    UNION ALL
+    SELECT client_order_id, min(occurred_at)
+    FROM main.facts SEMI JOIN by_hand USING (client_order_id)
+    WHERE kind IN ('status', 'execution', 'rejected') GROUP BY client_order_id
+)
+"""  # noqa: S608 - a constant of ours
+_VALUE = "sum(notional * coalesce(TRY_CAST(json_extract_string(extra, '$.fx_rate') AS DOUBLE), 1))"
 _NOT_TO_BE_SENT = UNSENT_STATES - {"INTENT"}
 _ID_TRAILS = """
 WITH plans AS (
@@ -288,28 +304,26 @@ class Blotter(BlotterReader):
         return {row[0] for row in rows}
 
     def notional_sent(self, since: datetime, account: str) -> dict[str, float]:
-        """Value at decision prices of the orders sent since an instant, base currency, by run."""
+        """Value at decision prices of the orders sent since an instant, base currency, by run.
+
+        An order of a basket file counts from its export on, for nobody knows when it is sent by hand, unless a
+        person has closed it; and, as an order that TWS has, from when it is first reported.
+        """
         with self._open().cursor() as cursor:
             rows = cursor.execute(
-                "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
-                "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
-                "USING (client_order_id, attempt) WHERE kind = 'sending' AND occurred_at >= ?) "
-                "SELECT run_id, "
-                "sum(notional * coalesce(TRY_CAST(json_extract_string(extra, '$.fx_rate') AS DOUBLE), 1)) "
-                "FROM main.planned_orders JOIN sent USING (client_order_id) WHERE account = ? GROUP BY run_id",
+                f"{_SENT} SELECT run_id, {_VALUE} FROM main.planned_orders "  # noqa: S608 - constants
+                "SEMI JOIN (SELECT client_order_id FROM sent WHERE occurred_at >= ?) USING (client_order_id) "
+                "WHERE account = ? GROUP BY run_id",
                 [since, account],
             ).fetchall()
         return {run_id: round(float(value or 0.0), 6) for run_id, value in rows}
 
     def run_spent(self, run_id: str) -> float:
-        """Value at decision prices of all orders that a run has sent, on any day; base currency."""
+        """Value of all orders that a run has sent, on any day, as :meth:`notional_sent` counts them."""
         with self._open().cursor() as cursor:
             row = cursor.execute(
-                "WITH failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'), "
-                "sent AS (SELECT DISTINCT client_order_id FROM main.facts ANTI JOIN failed "
-                "USING (client_order_id, attempt) WHERE kind = 'sending' AND run_id = ?) "
-                "SELECT sum(notional * coalesce(TRY_CAST(json_extract_string(extra, '$.fx_rate') AS DOUBLE), 1)) "
-                "FROM main.planned_orders JOIN sent USING (client_order_id)",
+                f"{_SENT} SELECT {_VALUE} FROM main.planned_orders "  # noqa: S608 - constants
+                "SEMI JOIN sent USING (client_order_id) WHERE run_id = ?",
                 [run_id],
             ).fetchone()
         return round(float(row[0] or 0.0), 6) if row else 0.0

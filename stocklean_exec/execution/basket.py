@@ -83,7 +83,7 @@ def export_basket(
 
     The file is readable by you only, and replaces one of the same name. ``BasketTag`` is the client order id; TWS
     shows it as the order reference. The whole basket leaves at once: no buy waits for the money of a sell, and no
-    limit of the plan is enforced again.
+    limit of the plan is enforced again. Its value counts towards the ``max_day_notional`` of later runs.
 
     Orders of every type but ``MIDPRICE`` are written, with limit, auxiliary price, time in force, ``good_till``
     and ``good_after`` (in UTC). ``outside_rth`` and algorithms have no documented column: such orders are refused.

@@ -50,7 +50,8 @@ class Limits:
     max_adv_ratio : fraction of the average daily volume; a greater order is a warning. The volume, in shares, is a
         column ``adv`` or ``volume`` of the targets or the quotes
     max_total_notional : currency; maximum notional of all orders together; enforced again when they are sent
-    max_day_notional : currency; maximum notional sent in one day, by all runs of the blotter
+    max_day_notional : currency; maximum notional sent in one day, by all runs of the blotter. Orders of a basket
+        file count from its export on, unless :meth:`~stocklean_exec.Blotter.resolve` closes them
     max_orders_per_minute : maximum number of orders sent in any sixty seconds
     price_collar : fraction; maximum distance of a limit through the market, and of the market from the previous
         close and from the decision price. Limit and decision price are compared again with the market at sending

@@ -380,6 +380,34 @@ def test_the_value_sent_counts_each_order_once_in_base_currency(sent):
     assert [sent.run_spent(name) for name in ("run-1", "run-2", "run-3")] == [1_550.0, 9.0, 0.0]
 
 
+def test_the_value_of_a_basket_counts_from_its_export_until_it_is_closed_and_from_its_first_report(sent):
+    def exported(name, second):
+        return OrderEvent("held_back", "run-3", name, at(second), code="exported")
+
+    rows = plan("run-3", "xyz", notional=[100.0, 20.0, 3.0], fx_rate=[None, 2.0, None], account="DU1")
+    events = [exported("x", 10), exported("y", 10), exported("z", 10)]
+    held = OrderEvent("held_back", "run-3", "x", at(9), code="other")
+    sent.record_plan(rows, header("run-3"), [*events, held]).result()
+    assert sent.notional_sent(at(10), "DU1") == {"run-3": 143.0}  # 100 + 20 at 2 + 3
+    assert sent.run_spent("run-3") == 143.0
+    assert sent.notional_sent(at(11), "DU1") == {}
+    sent.record([OrderEvent("resolved", "run-3", name, at(20), status="CANCELLED") for name in "xy"]).result()
+    assert sent.notional_sent(at(10), "DU1") == {"run-3": 3.0}
+    # TWS has y after all, from the next day on; z it shows as rejected.
+    sent.record(
+        [
+            OrderEvent("status", "run-3", "y", at(30), status="SUBMITTED", filled=0.0),
+            OrderEvent("status", "run-3", "y", at(40), status="SUBMITTED", filled=1.0),
+            OrderEvent("rejected", "run-3", "z", at(31), code="201"),
+            OrderEvent("message", "run-3", "x", at(32), code="399", message="a remark"),
+        ]
+    ).result()
+    assert sent.notional_sent(at(30), "DU1") == {"run-3": 43.0}
+    assert sent.notional_sent(at(31), "DU1") == {"run-3": 3.0}
+    assert sent.notional_sent(at(32), "DU1") == {}
+    assert sent.run_spent("run-3") == 43.0
+
+
 def test_the_times_of_sent_orders_are_those_of_this_computer(sent):
     assert sent.sent_times(at(60), "DU1") == [at(60), at(61)]
     assert sent.sent_times(at(61), "DU1") == [at(61)]

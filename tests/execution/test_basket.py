@@ -210,6 +210,21 @@ def test_the_mock_filler_does_not_send_it_either(blotter, tmp_path):
         assert broker.positions().empty
 
 
+@pytest.mark.slow
+def test_its_value_counts_towards_the_cap_of_the_day_until_it_is_closed(blotter, tmp_path):
+    hand_over(blotter, tmp_path, [("KO", "BUY", 100.0, "MKT")])  # 6,261 at the mid of 62.61
+    cap = sx.Limits(max_day_notional=7_000.0)
+    found = []
+    with sx.connect(f"mock://?account={ACCOUNT}", quotes=MARKET, cash=100_000) as broker:
+        for run_id in ("s", "t"):
+            plan = approved_of([("TLT", "BUY", 10.0, "MKT")], run_id)  # 1,000
+            found += sx.submit_orders(plan, broker, blotter, limits=cap)[["status", "reason"]].to_numpy().tolist()
+            if run_id == "s":
+                blotter.resolve("r-KO-BUY", "CANCELLED", reason="not sent")
+    assert found[0] == ["REJECTED", "day_notional_cap"]
+    assert found[1][0] == "FILLED"
+
+
 # -- what a person has sent ------------------------------------------------------------------------------------
 
 
