@@ -340,7 +340,8 @@ class Broker(ABC):
         """Working orders of the account, whoever placed them.
 
         client_order_id (empty where an order has none), symbol, side, quantity, filled_quantity, order_type,
-        limit_price, tif, aux_price, good_till, outside_rth, and with TWS order_id, perm_id and client_id.
+        limit_price, tif, aux_price, good_till, good_after, outside_rth, and with TWS order_id, perm_id and
+        client_id.
         """
 
     @abstractmethod

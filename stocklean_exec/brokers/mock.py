@@ -249,6 +249,7 @@ class MockBroker(Broker):
             "tif": "str",
             "aux_price": "float64",
             "good_till": "datetime64[us, UTC]",
+            "good_after": "datetime64[us, UTC]",
             "outside_rth": "bool",
         }
         rows = [
@@ -263,6 +264,7 @@ class MockBroker(Broker):
                 order.ticket.tif,
                 order.ticket.aux_price,
                 order.ticket.good_till,
+                order.ticket.good_after,
                 order.ticket.outside_rth,
             )
             for order in self._orders.values()

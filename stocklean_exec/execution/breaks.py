@@ -184,8 +184,9 @@ def _changed_terms(
 ) -> Iterator[dict[str, object]]:
     """Terms of a working order that a person changed at the broker: prices, type, time in force, times, hours.
 
-    Its limit may be any that is in force by the record. An algorithm is not compared, as TWS does not repeat it;
-    nor the limit of an order that pegs itself without a cap, where TWS shows its own.
+    Its limit may be any that is in force by the record. Symbol and side can only differ where a person has sent the
+    order, from a basket file. An algorithm is not compared, as TWS does not repeat it; nor the limit of an order that
+    pegs itself without a cap, where TWS shows its own.
     """
     symbol, name = str(ours["symbol"]), history.client_order_id
     for column, word in (("limit_price", "limit price"), ("aux_price", "auxiliary price")):
@@ -196,9 +197,12 @@ def _changed_terms(
             text = f"was changed at the broker: its {word} differs"
             yield _row("order_changed", "warn", text, symbol=symbol, name=name, blotter=known[0], broker=there)
     for column, word, absent in (
+        ("symbol", "symbol", ""),
+        ("side", "side", ""),
         ("order_type", "order type", ""),
         ("tif", "time in force", ""),
         ("good_till", "end", ""),
+        ("good_after", "start", ""),
         ("outside_rth", "leave to trade outside regular hours", False),
     ):
         mine, other = (_whole_seconds(_term(one, column, absent)) for one in (ours, theirs))

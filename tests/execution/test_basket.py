@@ -360,6 +360,56 @@ def test_another_trigger_or_end_than_in_the_file_is_a_break(blotter, venue, tmp_
     ]
 
 
+IN_2036 = pd.Timestamp("2036-01-31 21:00", tz="UTC")
+EARLIER, LATER = IN_2036 - pd.Timedelta("2h"), IN_2036 - pd.Timedelta("1h")
+AS_WRITTEN = [
+    ("SPY", "BUY", 5.0, "MOC", NAN, "DAY", None, None),
+    ("KO", "BUY", 7.0, "LOC", 60.0, "DAY", None, None),
+    ("TLT", "BUY", 6.0, "LMT", 90.0, "OPG", None, None),
+    ("MCD", "BUY", 2.0, "LMT", 250.0, "GTD", IN_2036, EARLIER),
+]
+AS_SENT = {
+    "as they are in the file": (AS_WRITTEN[1:], []),  # the one at the market fills at once at this venue
+    "each with another term": (
+        [
+            ("SPY", "BUY", 5.0, "LOC", 300.0, "DAY", None, None),
+            ("KO", "SELL", 7.0, "LOC", 70.0, "DAY", None, None),
+            ("TLT", "BUY", 6.0, "LMT", 90.0, "DAY", None, None),
+            ("MCD", "BUY", 2.0, "LMT", 250.0, "GTD", IN_2036, LATER),
+        ],
+        [
+            ("KO", "its limit price differs"),
+            ("KO", "its side is SELL, and BUY on record"),
+            ("MCD", f"its start is {LATER}, and {EARLIER} on record"),
+            ("SPY", "its limit price differs"),
+            ("SPY", "its order type is LOC, and MOC on record"),
+            ("TLT", "its time in force is DAY, and OPG on record"),
+        ],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", AS_SENT)
+def test_orders_for_auctions_and_with_a_start_are_compared_as_others(blotter, venue, tmp_path, sent):
+    columns = ["symbol", "side", "quantity", "order_type", "limit_price", "tif", "good_till", "good_after"]
+    frame = pd.DataFrame(AS_WRITTEN, columns=columns).assign(run_id="r")
+    review = sx.review_orders(sx.check_orders(frame, FREE, quotes=MARKET))
+    review.approve_all(by="ann")
+    sx.export_basket(review.result(), tmp_path / "basket.csv", blotter=blotter, account=ACCOUNT)
+    rows, expected = AS_SENT[sent]
+    with connect(venue, client_id=0) as tws:
+        for symbol, side, shares, kind, limit, tif, until, after in rows:
+            terms = (f"r-{symbol}-BUY", "hand", symbol, side, shares, kind, limit, tif, "USD", "STK", "SMART")
+            asyncio.run(tws.place(Ticket(*terms, ACCOUNT, good_till=until, good_after=after)))
+    with connect(venue, client_id=0) as tws:
+        found = sx.reconcile(tws, blotter)
+    rows = found.loc[found["kind"] == "order_changed", ["symbol", "detail"]].sort_values("symbol", kind="stable")
+    assert [(symbol, text.partition(": ")[2]) for symbol, text in rows.itertuples(index=False)] == expected
+    open_ones = [name for name, status in states(blotter).items() if status == "SUBMITTED"]
+    assert len(open_ones) == len(AS_SENT[sent][0])
+
+
 def test_an_order_that_has_ended_since_is_not_handed_over(blotter, tmp_path):
     rows = {"run_id": "r", "symbol": ["SPY"], "side": "BUY", "quantity": [5.0], "order_type": "LMT", "tif": "GTD"}
     ended = {"limit_price": 300.0, "good_till": pd.Timestamp("2022-12-30 21:00", tz="UTC")}

@@ -211,14 +211,25 @@ CASES = {
     "every other term that was changed at the broker": (
         {
             "orders": books().orders.assign(
-                order_type="STP", tif="GTD", aux_price=95.0, good_till=LATER, outside_rth=False
+                order_type="STP",
+                tif="GTD",
+                aux_price=95.0,
+                good_till=LATER,
+                good_after=LATER - HOUR,
+                outside_rth=False,
             ),
             "open_orders": books().open_orders.assign(
-                order_type="STP", tif="GTD", aux_price=94.0, good_till=LATER + HOUR, outside_rth=True
+                order_type="STP",
+                tif="GTD",
+                aux_price=94.0,
+                good_till=LATER + HOUR,
+                good_after=LATER,
+                outside_rth=True,
             ),
         },
         [
             ("order_changed", "warn", "SPY", "r-SPY-BUY", 95.0, 94.0),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
             ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
             ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
         ],
@@ -231,6 +242,20 @@ CASES = {
             "open_orders": books().open_orders.assign(
                 order_type="LMT", limit_price=105.0, tif="GTD", good_till=pd.NaT, outside_rth=True
             ),
+        },
+        [],
+    ),
+    "an order of another symbol and side under the id of ours": (
+        {"open_orders": open_of(("r-SPY-BUY", "TLT", 10.0, 4.0)).assign(side="SELL")},
+        [
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+            ("order_changed", "warn", "SPY", "r-SPY-BUY", NAN, NAN),
+        ],
+    ),
+    "a start that the broker no longer shows, of an order that works": (
+        {
+            "orders": books().orders.assign(order_type="LMT", limit_price=105.0, good_after=LATER),
+            "open_orders": books().open_orders.assign(order_type="LMT", limit_price=105.0, good_after=pd.NaT),
         },
         [],
     ),

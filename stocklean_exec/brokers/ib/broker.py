@@ -85,6 +85,7 @@ _OPEN_COLUMNS = {
     "tif": "str",
     "aux_price": "float64",
     "good_till": "datetime64[us, UTC]",
+    "good_after": "datetime64[us, UTC]",
     "outside_rth": "bool",
     "order_id": "Int64",
     "perm_id": "Int64",

@@ -561,6 +561,7 @@ class Connection:
                 "tif": order.tif,
                 "aux_price": _aux_of(order),
                 "good_till": _time_of(order.goodTillDate, self.place.zone),
+                "good_after": _time_of(order.goodAfterTime, self.place.zone),
                 "outside_rth": bool(order.outsideRth),
                 "order_id": order.orderId,
                 "perm_id": order.permId,

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pandas as pd
@@ -406,7 +406,7 @@ def open_order(client_id=7, account="DU0000001", **changes):
         "tif": "DAY",
     }
     known |= {"orderType": "LMT", "lmtPrice": 400.5, "clientId": client_id, "account": account}
-    known |= {"auxPrice": 0.0, "goodTillDate": "", "outsideRth": False}
+    known |= {"auxPrice": 0.0, "goodTillDate": "", "goodAfterTime": "", "outsideRth": False}
     return SimpleNamespace(**(known | changes))
 
 
@@ -502,7 +502,7 @@ def test_prices_of_open_orders_are_those_of_their_type_and_times_are_read():
         {"orderType": "REL", "lmtPrice": 0.0, "auxPrice": 0.0},
         {"orderType": "MIDPRICE", "lmtPrice": 400.5, "auxPrice": 0.0},
         {"tif": "GTD", "goodTillDate": "20261124 16:00:00 US/Eastern", "outsideRth": True},
-        {"tif": "GTD", "goodTillDate": "20261124-21:00:00"},
+        {"tif": "GTD", "goodTillDate": "20261124-21:00:00", "goodAfterTime": "20261124 15:00:00 US/Eastern"},
         {"tif": "GTD", "goodTillDate": "tomorrow"},
     ]
 
@@ -519,6 +519,7 @@ def test_prices_of_open_orders_are_those_of_their_type_and_times_are_read():
     assert [str(row["aux_price"]) for row in rows[:5]] == ["13.13", "1.5", "0.0", "nan", "nan"]
     end = datetime(2026, 11, 24, 21, tzinfo=UTC)
     assert [row["good_till"] for row in rows[3:]] == [None, end, end, None]
+    assert [row["good_after"] for row in rows[3:]] == [None, None, end - timedelta(hours=1), None]
     assert [row["outside_rth"] for row in rows[3:]] == [False, True, False, False]
 
 
