@@ -35,7 +35,8 @@ kind                      meaning
 ``modify_refused``        the broker refused change ``attempt`` (``code``, ``message``), or it provably did not
                           leave (``code``: ``not_sent``): the order stays on the terms it had
 ``message``               a message of the broker that changes no state; with ``status`` WAITING it says that the
-                          order does not trade before a later time: the reason of an order that works
+                          order does not trade before a later time, or (``code`` Inactive) that the broker has put
+                          it aside: the reason of an order that works, until RESUMED says that it is over
 ``unknown``               its outcome is unknown; ``message`` has the evidence
 ``missing``               the broker was queried, for the ``attempt``-th time, no longer has the order and does not
                           report how it ended; ``message`` has the evidence
@@ -62,7 +63,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-__all__ = ["EXPORTED", "KINDS", "NOT_SENT", "OrderEvent", "execution_family", "key_of", "plain"]
+__all__ = ["EXPORTED", "INACTIVE", "KINDS", "NOT_SENT", "OrderEvent", "execution_family", "key_of", "plain"]
 
 _CORRECTABLE = re.compile(r"([^.]+\.[^.]+\.[^.]+)\.([0-9]{1,9})")
 _LARGEST_INTEGER = 2**63  # DuckDB's BIGINT
@@ -144,6 +145,9 @@ EXPORTED = "exported"
 
 NOT_SENT = "not_sent"
 """Code of the ``modify_refused`` event of a change that provably did not leave."""
+
+INACTIVE = "Inactive"
+"""TWS's word for an order that it has put aside, and code of the message that says so."""
 
 _FREE_TEXT = "message"
 _NUMBERS = frozenset({"filled", "remaining"})

@@ -27,9 +27,9 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from stocklean_exec.blotter.events import OrderEvent, execution_family, plain
+from stocklean_exec.blotter.events import INACTIVE, OrderEvent, execution_family, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -91,9 +91,9 @@ class OrderState:
     """Current state of an order.
 
     ``filled`` in shares, ``avg_fill_price`` per share (NaN without a fill), ``commission`` the sum of those
-    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, is unknown, or waits for a
-    later time at the broker; ``reported`` the filled shares according to the broker's statuses: ``filled``, plus
-    shares that they report beyond the executions on record.
+    reported (NaN until one is), ``reason`` why it was rejected, cancelled or held back, is unknown, waits for a
+    later time at the broker or was put aside there; ``reported`` the filled shares according to the broker's
+    statuses: ``filled``, plus shares that they report beyond the executions on record.
     """
 
     state: str
@@ -198,7 +198,7 @@ class OrderAccumulator:
         self._attempts: dict[str, set[int]] = {"sending": set(), "not_sent": set(), "found": set()}
         self._latest: dict[tuple[str, int], OrderEvent] = {}  # by kind and attempt; of four kinds only
         self._is_rejected = self._is_rejected_unseen = False
-        self._waiting: OrderEvent | None = None  # the latest message that it does not trade before a later time
+        self._waiting: OrderEvent | None = None  # the latest message that it waits, or does so no longer
 
     def add(self, event: OrderEvent) -> None:
         """Add one event; neither the sequence nor a repetition matters."""
@@ -220,7 +220,7 @@ class OrderAccumulator:
         elif kind == "rejected":
             self._is_rejected |= event.status != "UNSEEN"
             self._is_rejected_unseen |= event.status == "UNSEEN"
-        elif kind == "message" and event.status == "WAITING":
+        elif kind == "message" and event.status in ("WAITING", "RESUMED"):
             self._waiting = max(self._waiting or event, event, key=_rank)
         elif kind in self._attempts:
             self._attempts[kind].add(attempt)
@@ -285,6 +285,11 @@ class OrderAccumulator:
         """Whether the broker rejected it; some rejections count only until the broker shows it as working."""
         works = self._shares > 0 or "SUBMITTED" in self._statuses
         return self._is_rejected or (self._is_rejected_unseen and not works)
+
+    @property
+    def is_put_aside(self) -> bool:
+        """Whether the latest that the broker has said of its waiting is that it has put the order aside."""
+        return _is_put_aside(self._waiting)
 
     @property
     def is_end_reported(self) -> bool:
@@ -352,7 +357,7 @@ class OrderAccumulator:
             unknown=self._last("unknown", lambda attempt: attempt not in not_sent),
             missing=self._last("missing", lambda attempt: attempt > last_found),
             held_back=self._last("held_back", lambda _: True),
-            waiting=self._waiting,
+            waiting=None if self._waiting is None or self._waiting.status != "WAITING" else self._waiting,
             is_under_way=bool(self._attempts["sending"] - not_sent),
             is_rejected=self.is_rejected,
         )
@@ -513,6 +518,10 @@ def _rank(event: OrderEvent) -> tuple[int, str, str, str]:
     return when, event.code or "", event.message or "", event.status or ""
 
 
+def _is_put_aside(waiting: OrderEvent | None) -> TypeGuard[OrderEvent]:
+    return waiting is not None and waiting.status == "WAITING" and waiting.code == INACTIVE
+
+
 class _Rule(NamedTuple):
     """One line of the table: the state, when it applies, and the reason to show."""
 
@@ -542,7 +551,8 @@ _RULES = (  # the first rule that applies gives the state
     # Called filled with fewer shares than were ordered: the rest is not at the broker any more.
     _Rule("CANCELLED", lambda e: e.is_completed, _Evidence.reason_of_completion),
     _Rule("MISSING", lambda e: e.missing is not None, lambda e: e.missing.message if e.missing else None),
-    _Rule("PARTIAL", lambda e: e.filled > 0),
+    # An order that waited for a later time trades now; one that was put aside may have traded before.
+    _Rule("PARTIAL", lambda e: e.filled > 0, lambda e: e.waiting.message if _is_put_aside(e.waiting) else None),
     _Rule("AWAITING_EXECUTIONS", lambda e: "FILLED" in e.statuses),
     _Rule("WORKING", lambda e: bool(e.statuses), lambda e: e.waiting.message if e.waiting else None),
     # A sent order may still be working, whatever we refused afterwards.

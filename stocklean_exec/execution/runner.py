@@ -458,6 +458,7 @@ class Runner:
             if await self._work_orders():
                 return None
             if self._broker.is_quiet() and not self._has_work_ahead():
+                await asyncio.sleep(0)  # the report behind that may be on its way from the broker's thread
                 break
             deadline = self._deadline(self._terms.patience)
             if not await self._wait_for_news(deadline):
@@ -582,9 +583,10 @@ class Runner:
         return (", ".join(parts) or "all orders have ended") + self._count_waiting()
 
     def _count_waiting(self) -> str:
-        """Say how many orders do not trade before a later time, and why the first of them does not."""
+        """Say how many orders do not trade before a later time, or were put aside, and why the first was."""
         states = {name: self._record.state(name) for name in self._record.names if name in self._record.open}
-        why = {name: state.reason for name, state in states.items() if state.state == "WORKING" and state.reason}
+        live = ("WORKING", "PARTIAL")
+        why = {name: state.reason for name, state in states.items() if state.state in live and state.reason}
         if not why:
             return ""
         name, reason = next(iter(why.items()))

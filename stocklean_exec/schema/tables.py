@@ -270,8 +270,8 @@ ORDERS = Table(
         _number("commission", "currency", "sum of those reported; NaN until one is"),
         _text(
             "reason",
-            "why it was rejected or cancelled, a stable code; why it is `UNKNOWN`, was held back or waits at TWS "
-            "for a later time, in words",
+            "why it was rejected or cancelled, a stable code; why it is `UNKNOWN`, was held back, waits at TWS "
+            "for a later time or was put aside there, in words",
         ),
         *_TERMS,
     ),

@@ -126,7 +126,7 @@ def _remaining_reason(requested: float, filled: float, status: object, reason: o
         return "overfilled"
     if filled == requested and requested > 0:
         return None
-    if isinstance(reason, str) and status != "SUBMITTED":  # an order that waits names its own day
+    if isinstance(reason, str) and status not in ("SUBMITTED", "PARTIAL"):  # an order that waits names its own day
         return reason
     return {"SUBMITTED": "working", "PARTIAL": "working", "NEW": "not_sent", "UNKNOWN": "unknown"}.get(
         str(status), str(status).lower() if isinstance(status, str) else None

@@ -109,6 +109,10 @@ UNCOUNTED = "ended at the broker, which has not reported how many shares were fi
 FILLED_AT_4 = OrderEvent("status", status="FILLED", filled=4.0, remaining=0.0)
 COMPLETED_AT_0 = OrderEvent("status", status="FILLED", filled=0.0)
 TOMORROW = OrderEvent("message", status="WAITING", code="2111", message="tomorrow", occurred_at=NOON)
+ASIDE = OrderEvent("message", status="WAITING", code="Inactive", message="aside", occurred_at=NOON)
+BACK = OrderEvent(
+    "message", status="RESUMED", code="Submitted", message="back", occurred_at=NOON + timedelta(seconds=1)
+)
 CORRECTED_TO_2 = execution(FIRST[:-1] + "2", 2, 100.0)
 
 HISTORIES = {
@@ -597,6 +601,26 @@ HISTORIES = {
         ("WORKING", "SUBMITTED", 0.0, None, None, None),
     ),
     "it waited, and trades": (10, [SUBMITTED, TOMORROW, FILL_4], ("PARTIAL", "PARTIAL", 4.0, 100.0, None, None)),
+    "put aside by the broker while it works, and in part filled": (
+        10,
+        [SUBMITTED, ASIDE, FILL_4],
+        ("PARTIAL", "PARTIAL", 4.0, 100.0, None, "aside"),
+    ),
+    "put aside by the broker, and back": (
+        10,
+        [SUBMITTED, ASIDE, BACK],
+        ("WORKING", "SUBMITTED", 0.0, None, None, None),
+    ),
+    "put aside by the broker, back, and put aside again": (
+        10,
+        [SUBMITTED, BACK, ASIDE, ASIDE._replace(message="again", occurred_at=NOON + timedelta(seconds=2))],
+        ("WORKING", "SUBMITTED", 0.0, None, None, "again"),
+    ),
+    "put aside by the broker, and cancelled": (
+        10,
+        [SUBMITTED, ASIDE, CANCELLED],
+        ("CANCELLED", "CANCELLED", 0.0, None, None, "cancelled"),
+    ),
     "it waited, and was cancelled": (
         10,
         [SUBMITTED, TOMORROW, CANCELLED],

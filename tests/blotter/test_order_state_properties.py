@@ -109,6 +109,8 @@ class OrderHistory:
                 OrderEvent("modify_refused", attempt=attempt, code=random.choice(("110", "201", "not_sent"))),
                 OrderEvent("message", code="10349", message="advice"),
                 OrderEvent("message", status="WAITING", code="399", message=f"until {attempt}", occurred_at=when),
+                OrderEvent("message", status="WAITING", code="Inactive", message=f"{attempt}", occurred_at=when),
+                OrderEvent("message", status="RESUMED", code="Submitted", message=f"{attempt}", occurred_at=when),
                 OrderEvent("message", code="Cancelled", message=f"{filled} filled", filled=filled),
                 OrderEvent("unknown", attempt=attempt, message="no trace", occurred_at=when),
                 OrderEvent("missing", attempt=attempt, message="neither open nor over", occurred_at=when),

@@ -335,7 +335,7 @@ def test_an_order_that_waits_for_the_open_says_until_when():
         assert outcome(sx.resume("r", broker, blotter, timeout=5)) == ["CANCELLED", 0.0, "cancel_requested"]
 
 
-# -- an order that falls Inactive without a word ----------------------------------------------------------------
+# -- an order that falls Inactive without a word, before or after it works -------------------------------------
 
 FOK_BELOW_THE_MARKET = {"order_type": "LMT", "limit_price": 390.0, "tif": "FOK"}
 """At TWS it is Inactive, and no code follows: captured at server version 200."""
@@ -368,3 +368,26 @@ def test_an_order_that_falls_inactive_in_silence_ends_by_the_completed_orders_or
         assert blotter.runs()["message"].tolist() == [message]
         reported = blotter.events("r").query("kind in ('message', 'status', 'rejected')")["code"].dropna()
         assert set(reported) == {"Inactive"}  # TWS's word, and no number
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("steps", "status", "filled"), [([], "SUBMITTED", 0.0), ([{"fill": 40}], "PARTIAL", 40.0)]
+)
+def test_an_order_that_works_and_falls_inactive_in_silence_says_so(steps, status, filled):
+    aside = {"on": "orderStatus", "do": "edit", "set": {"status": "Inactive"}}
+    with (
+        venue_with([*steps, {"rest": True}], *({**aside, "nth": number} for number in (2, 3, 4))) as venue,
+        connect(venue) as broker,
+        sx.open_blotter() as blotter,
+    ):
+        began = time.monotonic()
+        states = sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=60)
+        assert time.monotonic() - began < 50  # it waited for its timeout
+        assert outcome(states)[:2] == [status, filled]
+        reason = outcome(states)[2]
+        assert reason.startswith("TWS has put it aside (Inactive) at 20")
+        assert reason.endswith(" UTC, and does not say why; it may come back: look at it in TWS, or cancel it")
+        message = f"1 orders are resting at the broker; 1 of them must wait, r-SPY-BUY: {reason}"
+        assert blotter.runs()["message"].tolist() == [message]
+        assert sx.completion(blotter.orders("r"), blotter.fills("r"))["reason"].tolist() == ["working"]

@@ -158,7 +158,10 @@ evidence AS (
         arg_max_null(message, rank) FILTER (kind = 'unknown' AND not_sent IS NULL) AS unknown_message,
         arg_max_null(message, rank) FILTER (kind = 'missing' AND try > coalesce(last_found, -1)) AS missing_message,
         arg_max_null(message, rank) FILTER (kind = 'held_back') AS held_back_message,
-        arg_max_null(message, rank) FILTER (kind = 'message' AND status = 'WAITING') AS waiting_message,
+        arg_max_null(CASE status WHEN 'WAITING' THEN message END, rank)
+            FILTER (kind = 'message' AND status IN ('WAITING', 'RESUMED')) AS waiting_message,
+        arg_max_null(CASE status WHEN 'WAITING' THEN code END, rank)
+            FILTER (kind = 'message' AND status IN ('WAITING', 'RESUMED')) AS waiting_code,
         arg_max_null(status, rank) FILTER (kind = 'resolved') AS resolved_status,
         arg_max_null(message, rank) FILTER (kind = 'resolved') AS resolved_message
     FROM ranked
@@ -226,6 +229,7 @@ WITH standing AS (
         s.missing_message,
         s.held_back_message,
         s.waiting_message,
+        s.waiting_code,
         s.resolved_status,
         s.resolved_message,
         CASE
@@ -337,6 +341,7 @@ SELECT
         WHEN 'MISSING' THEN missing_message
         WHEN 'INTENT' THEN held_back_message
         WHEN 'WORKING' THEN waiting_message
+        WHEN 'PARTIAL' THEN CASE waiting_code WHEN 'Inactive' THEN waiting_message END
     END AS reason,
     -- Terms that came after the first version of planned_orders: an order without them has none of these keys.
     TRY_CAST(json_extract_string(extra, '$.limit_offset_bps') AS DOUBLE) AS limit_offset_bps,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from stocklean_exec.blotter.events import OrderEvent
+from stocklean_exec.blotter.events import INACTIVE, OrderEvent
 from stocklean_exec.blotter.order_state import OrderAccumulator
 from stocklean_exec.brokers.base import ORPHAN_COLUMNS
 from stocklean_exec.brokers.ib.limit_changes import LimitChanges
@@ -277,11 +277,21 @@ class OrderTracker:
         """Mark inactive orders that TWS does not list as completed: they are put aside, and may come back."""
         for order in orders:
             if order.unexplained_inactive and not order.ended:
-                order.put_aside, order.unexplained_inactive = True, False
-                text, code = "put aside by TWS; it may come back", "Inactive"
+                event = self._put_aside_event(self._now())
                 if order.events.is_end_reported:
-                    text, code = "TWS has reported its end, and not all of its fills", "end_unconfirmed"
-                self._publish(order, OrderEvent("message", code=code, message=text))
+                    text = "TWS has reported its end, and not all of its fills"
+                    event = OrderEvent("message", code="end_unconfirmed", message=text)
+                self._publish(order, event)
+                order.put_aside, order.unexplained_inactive = True, False
+                self._note_busy(order)  # only now: a run that finds the broker quiet has the reason already
+
+    def _put_aside_event(self, now: datetime) -> OrderEvent:
+        # A repeated message is recorded once: the time tells a second one from the first.
+        text = (
+            f"TWS has put it aside (Inactive) at {now:%Y-%m-%d %H:%M:%S} UTC, and does not say why; it may come "
+            "back: look at it in TWS, or cancel it"
+        )
+        return OrderEvent("message", occurred_at=now, status="WAITING", code=INACTIVE, message=text)
 
     def request_cancel(self, order: OwnOrder) -> None:
         """Publish that the cancel of an order is requested."""
@@ -382,6 +392,7 @@ class OrderTracker:
             self._publish(order, OrderEvent("modified", attempt=change.number, price=change.price))
         if STATUS_OF_TWS.get(word) == "SUBMITTED":
             order.put_aside = False
+            self._note_return(order, word)
             if not order.events.is_accepted:
                 self._publish(order, OrderEvent("status", status="SUBMITTED"))
             self._note_busy(order)
@@ -402,7 +413,8 @@ class OrderTracker:
         event = self._with_reason(order, event)
         if event.kind == "status":
             order.put_aside = order.unexplained_inactive = False
-        elif word == "Inactive" and not order.ended:
+            self._note_return(order, word)
+        elif word == INACTIVE and not order.ended:
             order.unexplained_inactive = True
         self._publish_once(order, event, (event.kind, event.status, event.code, event.filled, event.remaining))
 
@@ -554,6 +566,13 @@ class OrderTracker:
         if perm_id > 0 and order.perm_id is None:
             order.perm_id = perm_id
             self._by_perm[perm_id] = order
+
+    def _note_return(self, order: OwnOrder, word: str) -> None:
+        """Publish that an order that was put aside works again: its status may have been published before."""
+        if order.events.is_put_aside and STATUS_OF_TWS.get(word) == "SUBMITTED":
+            now = self._now()
+            text = f"TWS shows it as {word} at {now:%Y-%m-%d %H:%M:%S} UTC, and no longer as {INACTIVE}"
+            self._publish(order, OrderEvent("message", occurred_at=now, status="RESUMED", code=word, message=text))
 
     def _note_busy(self, order: OwnOrder) -> None:
         if order.works or order.events.uncharged:

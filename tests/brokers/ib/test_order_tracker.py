@@ -1,7 +1,7 @@
 """Whose order a message is about: by id, reference, permanent id, across connections and repetitions."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -24,8 +24,8 @@ EXECUTION = TwsExecution(
 )
 
 
-def tracker_with_order(*, sent=True):
-    tracker, published = OrderTracker(lambda: NOON), []
+def tracker_with_order(*, sent=True, now=lambda: NOON):
+    tracker, published = OrderTracker(now), []
     tracker.follow("r", lambda *events: published.extend(events))
     tracker.reserve(TICKET, 12, 1)
     if sent:
@@ -140,6 +140,29 @@ def test_an_inactive_order_may_become_working_again():
     assert {event.kind for event in published} == {"message"}
     tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
     assert not tracker.is_quiet()
+
+
+@pytest.mark.parametrize("report", ["status", "open order"])
+def test_an_order_that_is_put_aside_has_that_as_its_reason_until_it_works_again(report):
+    times = iter(NOON + timedelta(seconds=second) for second in range(100))
+    tracker, published = tracker_with_order(now=lambda: next(times))
+    reasons = []
+    for _ in range(2):
+        tracker.on_status(12, 77, "Submitted", 0.0, 10.0, "", ours=True)
+        assert derive_order(10.0, published).reason is None
+        tracker.on_status(12, 77, "Inactive", 0.0, 10.0, "", ours=True)
+        tracker.put_aside(tracker.unexplained_inactive_orders())
+        state = derive_order(10.0, published)
+        assert state.status == "SUBMITTED"
+        reasons.append(state.reason)
+        if report == "status":
+            tracker.on_status(12, 77, "PreSubmitted", 0.0, 10.0, "", ours=True)
+        else:
+            tracker.on_open_order(12, 1, 77, "r-SPY-BUY", "PreSubmitted", 10.0, ours=True)
+        assert derive_order(10.0, published).reason is None
+    assert all(reason.startswith("TWS has put it aside (Inactive) at 2022-12-29 17:00:") for reason in reasons)
+    keys = [key_of(event) for event in published if event.status in ("WAITING", "RESUMED")]
+    assert len(set(keys)) == len(keys) == 4  # each is recorded, none as a repetition
 
 
 def test_a_correction_counts_once():
