@@ -124,7 +124,7 @@ def hours_of(instrument: Instrument, at: datetime) -> MarketHours:
     if auctions is None and market is not None:
         notes.append(f"no cut-offs of the auctions at {name or market.calendar} are known")
     if auctions is not None and calendar is not None and found.opens_at is not None:
-        found = _with_cutoffs(found, auctions, calendar)
+        found = _with_cutoffs(found, auctions, calendar, at)
         if None in (found.moc_cutoff, found.opg_cutoff):
             notes.append("that session is not the exchange's own, whose auctions have other times")
     return found._replace(notes=tuple(notes))
@@ -171,10 +171,11 @@ def _with_session(
     return found._replace(next_open=opens)
 
 
-def _with_cutoffs(found: MarketHours, auctions: Auctions, calendar: Schedule) -> MarketHours:
+def _with_cutoffs(found: MarketHours, auctions: Auctions, calendar: Schedule, at: datetime) -> MarketHours:
     """Add the cut-offs of the auctions, where the session is one of the exchange, or one that closes before it.
 
-    A simulator may have sessions of its own, and a close that was brought forward may be in no calendar yet.
+    A simulator may have sessions of its own, and a close that was brought forward may be in no calendar yet. A
+    closing auction after the close that still takes orders is that of the session that has just closed.
     """
     opens, closes = found.opens_at, found.closes_at
     own = None if opens is None else calendar.current_or_next(opens)
@@ -182,11 +183,32 @@ def _with_cutoffs(found: MarketHours, auctions: Auctions, calendar: Schedule) ->
         return found
     if abs(opens - own.opens_at) <= _TOLERANCE:
         found = found._replace(opg_cutoff=opens - auctions.opg)
+    ended = calendar.last_closed(at)
+    if ended is not None and at < ended.closes_at - _before_close(auctions.moc, is_early=ended.is_early):
+        return _with_closing(found, auctions, ended.closes_at, is_early=ended.is_early)
     if closes - opens < _SHORTEST or closes > own.closes_at + _TOLERANCE:
         return found
+    is_usual = abs(closes - own.closes_at) <= _TOLERANCE
+    if is_usual and auctions.moc < timedelta(0):  # the contract's hours may count the closing auction
+        closes = own.closes_at
+    return _with_closing(found, auctions, closes, is_early=own.is_early or not is_usual)
+
+
+def _with_closing(found: MarketHours, auctions: Auctions, closes: datetime, *, is_early: bool) -> MarketHours:
     return found._replace(
-        moc_cutoff=closes - auctions.moc, loc_cutoff=closes - auctions.loc, cancel_cutoff=closes - auctions.cancel
+        moc_cutoff=closes - _before_close(auctions.moc, is_early=is_early),
+        loc_cutoff=closes - _before_close(auctions.loc, is_early=is_early),
+        cancel_cutoff=closes - _before_close(auctions.cancel, is_early=is_early),
     )
+
+
+def _before_close(minutes: timedelta, *, is_early: bool) -> timedelta:
+    """How long before the close a cut-off is; on a half day never after it.
+
+    The calendar's early close is the end of continuous trading in London and Frankfurt, and that of the closing
+    auction in Paris and Amsterdam.
+    """
+    return max(minutes, timedelta(0)) if is_early else minutes
 
 
 def _disagreement(own: Schedule, calendar: Schedule, at: datetime) -> str:

@@ -88,6 +88,11 @@ class Schedule:
         place = bisect_right(self._closes, at)
         return self.sessions[place] if place < len(self.sessions) else None
 
+    def last_closed(self, at: datetime) -> Session | None:
+        """The latest session that has closed; None where it is not known."""
+        place = bisect_right(self._closes, at)
+        return self.sessions[place - 1] if place else None
+
     def on(self, day: date) -> Session | None:
         """The session of a day; None if there is none."""
         return self._by_day.get(day)

@@ -33,6 +33,7 @@ ADVISED_SECONDS = ADVISED.total_seconds()
 _LISTING = ("symbol", "exchange", "primary_exchange", "currency", "con_id")
 _TIMES = ("next_open", "closes_at", "moc_cutoff", "loc_cutoff", "opg_cutoff")
 _WAITING = ("DAY", "IOC", "FOK")  # times in force that were meant for today; GTC and GTD are meant to rest
+_ON_CLOSE = ("MOC", "LOC")
 _SHOWN = 5  # symbols named in one warning, so that it stays readable: a choice
 
 
@@ -54,12 +55,15 @@ class MarketWaits(NamedTuple):
     """Seconds for each order, NaN where it does not apply.
 
     ``opens`` until the market opens, for an order that would wait for it; infinite where that is not known.
-    ``cutoff`` until the auction of an auction order takes no more, below zero after it; ``close`` until its close.
+    ``cutoff`` until the auction of an auction order takes no more, below zero after it; ``close`` until its close,
+    or until the cut-off once the auction after the close has begun. ``unknown`` is whether there must be a cut-off
+    that is not known.
     """
 
     opens: NDArray[np.float64]
     cutoff: NDArray[np.float64]
     close: NDArray[np.float64]
+    unknown: NDArray[np.bool_]
 
 
 def time_of_check(
@@ -105,11 +109,18 @@ def order_hours(
     found = [places[one] for one in instruments]
     symbols = frame["symbol"].tolist()
     odd = {place for place, one in enumerate(known) if one.is_open is None or one.disagreement}
+    auctions = zip(symbols, frame["order_type"].tolist(), frame["tif"].tolist(), found, strict=True)
+    silent = [
+        (symbol, known[place].notes)
+        for symbol, kind, tif, place in auctions
+        if (kind in _ON_CLOSE or tif == "OPG") and _lacks_cutoff(known[place], kind, tif)
+    ]
     return OrderHours(
         at.timestamp(),
         tuple(_numbers(hours) for hours in known),
         dict(zip(frame["client_order_id"].tolist(), found, strict=True)),
-        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True) if place in odd]),
+        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True) if place in odd])
+        + _unknown_cutoffs(silent),
     )
 
 
@@ -134,10 +145,12 @@ def market_waits(frame: pd.DataFrame, hours: OrderHours) -> MarketWaits | None:
     waits = (is_open == 0) & tif.isin(_WAITING).to_numpy(dtype=bool) & ~(is_moc | is_loc | _is_outside(frame))
     waits &= ~(_good_after(frame) >= opens)
     cutoff = np.select([is_opg, is_moc, is_loc], [opg, moc, loc], math.nan) - hours.at
+    in_auction = (is_open == 0) & (cutoff < opens - hours.at)  # that of the session which has closed
     return MarketWaits(
         opens=np.where(waits, np.nan_to_num(opens - hours.at, nan=math.inf), math.nan),
         cutoff=cutoff,
-        close=np.where(is_opg | np.isnan(cutoff), math.nan, closes - hours.at),
+        close=np.where(is_opg | np.isnan(cutoff), math.nan, np.where(in_auction, cutoff, closes - hours.at)),
+        unknown=(is_moc | is_loc | is_opg) & np.isnan(cutoff) & ~((is_open == 1) & np.isnan(closes)),
     )
 
 
@@ -163,6 +176,21 @@ def _good_after(frame: pd.DataFrame) -> NDArray[np.float64]:
         return np.full(len(frame), math.nan)
     times = pd.to_datetime(frame["good_after"], utc=True, errors="coerce").astype("datetime64[us, UTC]")
     return np.where(times.isna(), math.nan, times.astype("int64") / 1e6)
+
+
+def _lacks_cutoff(hours: MarketHours, kind: str, tif: str) -> bool:
+    """Whether the cut-off that an auction order needs is not known, at a market that closes."""
+    cutoff = hours.opg_cutoff if tif == "OPG" else hours.moc_cutoff if kind == "MOC" else hours.loc_cutoff
+    return cutoff is None and not hours.never_closes
+
+
+def _unknown_cutoffs(rows: Sequence[tuple[str, Sequence[str]]]) -> list[dict[str, object]]:
+    """Name the auction orders of which it is not known until when their auction takes them."""
+    if not rows:
+        return []
+    why = next((notes[-1] for _, notes in rows if notes), "the session is not known")
+    text = f"until when the auctions take orders is UNKNOWN for {_names([symbol for symbol, _ in rows])}: {why}"
+    return [warning_row("auction_cutoff", f"{text}; send such orders well before", table="orders")]
 
 
 def _notes(rows: Sequence[tuple[str, MarketHours]]) -> list[dict[str, object]]:

@@ -561,12 +561,13 @@ def _check_hours(findings: Findings, arrays: OrderArrays, limits: Limits) -> Non
     """A day order that would wait for the open, and an order for an auction that takes no more."""
     if arrays.waits is None or limits.closed_market == "ignore":
         return
-    opens, cutoff, close = arrays.waits
+    opens, cutoff, close, unknown = arrays.waits
     waiting = ~np.isnan(opens) & ~arrays.refused
     if limits.closed_market == "block":
         findings.block("market_closed", waiting, math.nan, opens)
     else:
         findings.warn("market_closed", waiting, math.nan, opens)
+    findings.warn("auction_cutoff", unknown & ~arrays.refused, math.nan, math.nan)
     if np.isnan(cutoff).all():
         return
     # Both count to the cut-off: the results of a check have one limit, which the later call sets.

@@ -72,7 +72,16 @@ def test_london_and_tokyo(exchange, zone, at, is_open, next_open):
         pytest.param("NYSE", "2026-11-26 10:00", "12:50 12:50 09:28 12:50", id="Thanksgiving: those of Friday"),
         pytest.param("", "2026-11-25 11:00", "15:50 15:50 09:28 15:50", id="no listing: the earliest of New York"),
         pytest.param("BATS", "2026-11-25 11:00", "   ", id="not known"),
-        pytest.param("LSE", "2026-11-25 11:00", "   ", id="London, not known"),
+        pytest.param("VSE", "2026-11-25 11:00", "   ", id="Vienna, not known"),
+        # In New York's time, five hours behind London and six behind Frankfurt.
+        pytest.param("LSE", "2026-11-25 07:00", "11:35 11:35 03:00 11:30", id="London"),
+        pytest.param("LSE", "2026-11-25 11:30", "11:35 11:35 03:00 11:30", id="London, in the closing call"),
+        pytest.param("LSE", "2026-11-25 11:35", "11:35 11:35 03:00 11:30", id="London, after it: the next day"),
+        pytest.param("LSE", "2026-12-24 06:00", "07:30 07:30 03:00 07:30", id="London, a half day to 12:30"),
+        pytest.param("IBIS", "2026-11-25 07:00", "11:35 11:35 03:00 11:30", id="Xetra"),
+        pytest.param("SBF", "2026-12-24 07:00", "08:05 08:05 03:00 08:05", id="Paris, a half day to 14:05"),
+        pytest.param("TSE", "2026-11-25 11:00", "15:56 16:00 09:30 15:50", id="Toronto"),
+        pytest.param("TSEJ", "2026-11-24 21:00", "01:30 01:30 19:00 01:30", id="Tokyo, 14 hours ahead"),
     ],
 )
 def test_cut_offs_are_minutes_before_the_scheduled_open_and_close(exchange, at, cutoffs):
@@ -80,6 +89,17 @@ def test_cut_offs_are_minutes_before_the_scheduled_open_and_close(exchange, at, 
     times = (found.moc_cutoff, found.loc_cutoff, found.opg_cutoff, found.cancel_cutoff)
     assert " ".join(local(when, NEW_YORK)[6:] for when in times) == cutoffs
     assert ("no cut-offs" in " ".join(found.notes)) is (cutoffs == "   ")
+
+
+def test_the_closing_call_is_the_days_own_and_counts_from_the_end_of_continuous_trading():
+    day = hours_of(Instrument(primary_exchange="IBIS"), moment("2026-11-25 17:32", "Europe/Berlin"))
+    assert (day.is_open, local(day.next_open, "Europe/Berlin")) == (False, "11-26 09:00")
+    assert local(day.moc_cutoff, "Europe/Berlin") == "11-25 17:35"
+    assert local(day.opg_cutoff, "Europe/Berlin") == "11-26 09:00"
+    hours = "20261125:0900-20261125:1735;20261126:0900-20261126:1735"  # the contract's count the auction
+    own = Instrument(primary_exchange="IBIS", hours=hours, time_zone="MET")
+    for at in ("2026-11-25 12:00", "2026-11-25 17:32"):
+        assert local(hours_of(own, moment(at, "Europe/Berlin")).moc_cutoff, "Europe/Berlin") == "11-25 17:35"
 
 
 @pytest.mark.parametrize(

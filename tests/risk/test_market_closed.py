@@ -115,7 +115,23 @@ def test_what_is_meant_to_wait_passes_on_thanksgiving(terms, expected):
         ("NYSE", {"tif": "OPG"}, "2026-11-25 16:01", "pass"),
         ("NYSE", {"tif": "OPG", "order_type": "LMT"}, "2026-11-25 09:28", "block"),
         ("", {"order_type": "MOC"}, "2026-11-25 15:50", "block"),  # no listing: the earliest of New York
-        ("BATS", {"order_type": "MOC"}, "2026-11-25 15:59", "pass"),  # not known
+        ("BATS", {"order_type": "MOC"}, "2026-11-25 11:00", "warn"),  # not known
+        ("BATS", {"order_type": "LOC"}, "2026-11-25 11:00", "warn"),
+        ("VSE", {"tif": "OPG"}, "2026-11-25 01:00", "warn"),
+        ("XYZ", {"order_type": "MOC"}, "2026-11-25 11:00", "warn"),
+        ("BATS", {"order_type": "LMT"}, "2026-11-25 11:00", "pass"),
+        ("IBIS", {"order_type": "MOC"}, "2026-11-25 11:14:59", "pass"),  # 17:14:59 in Frankfurt
+        ("IBIS", {"order_type": "MOC"}, "2026-11-25 11:15", "warn"),
+        ("IBIS", {"order_type": "MOC"}, "2026-11-25 11:34:59", "warn"),  # the closing call is on until 17:35
+        ("IBIS", {"order_type": "MOC"}, "2026-11-25 11:35", "pass"),  # for the next close
+        ("IBIS", {"tif": "OPG"}, "2026-11-25 11:32", "pass"),  # for the next open
+        ("IBIS", {"tif": "OPG"}, "2026-11-25 02:59:59", "pass"),
+        ("IBIS", {"tif": "OPG"}, "2026-11-25 03:00", "block"),
+        ("TSE", {"order_type": "MOC"}, "2026-11-25 15:55:59", "warn"),
+        ("TSE", {"order_type": "MOC"}, "2026-11-25 15:56", "block"),
+        ("TSE", {"order_type": "LOC"}, "2026-11-25 15:59:59", "warn"),
+        ("TSEJ", {"order_type": "MOC"}, "2026-11-25 01:29:59", "warn"),  # 15:29:59 in Tokyo
+        ("TSEJ", {"order_type": "MOC"}, "2026-11-24 21:30", "pass"),  # 11:30 in Tokyo, at lunch
     ],
 )
 def test_an_auction_takes_orders_until_its_cut_off(exchange, terms, at, expected):
@@ -135,15 +151,29 @@ def test_the_value_of_a_cut_off_is_the_seconds_left_until_it(at, verdict, left):
     assert found[["verdict", "limit", "value"]].tolist() == [verdict, 0.0, left]
 
 
+def test_a_cut_off_that_is_not_known_has_no_value():
+    checked = sx.check_orders(
+        orders("MOC", primary_exchange="VSE"), quotes={"SPY": 100.0}, cash=1e6, now=moment("2026-11-25 05:00")
+    )
+    found = sx.check_results(checked).set_index("check").loc["auction_cutoff"]
+    assert (found["verdict"], math.isnan(found["limit"]), math.isnan(found["value"])) == ("warn", True, True)
+    (note,) = [one for one in sx.input_warnings(checked).to_dict("records") if one["code"] == "auction_cutoff"]
+    assert note["detail"] == (
+        "until when the auctions take orders is UNKNOWN for A: no cut-offs of the auctions at VSE are known; send "
+        "such orders well before"
+    )
+
+
 def test_the_values_are_seconds():
     frame = pd.concat([orders(), orders("MOC"), orders(tif="OPG"), orders(primary_exchange="XYZ")])
     frame["client_order_id"] = ["a", "b", "c", "d"]
     at = moment("2026-11-25 09:20")
-    opens, cutoff, close = market_waits(frame, order_hours(frame, at, None, "USD"))
+    opens, cutoff, close, unknown = market_waits(frame, order_hours(frame, at, None, "USD"))
     assert opens.tolist()[:1] == [600.0]
     assert [math.isnan(value) for value in opens] == [False, True, True, True]
     assert cutoff.tolist()[1:3] == [6.5 * 3_600, 480.0]  # 15:50 and 9:28
     assert close.tolist()[1] == 6 * 3_600 + 40 * 60.0
+    assert unknown.tolist() == [False] * 4
 
 
 def test_a_row_that_is_not_known_has_no_hours():
