@@ -119,6 +119,8 @@ class Ticket:
     """Algorithm that works it; empty for none."""
     algo_params: str = ""
     """Its parameters as JSON; see :func:`~stocklean_exec.schema.order_terms.algo_tags`."""
+    auction_until: datetime | None = None
+    """Until when the auction that it was checked for takes orders, in UTC; None for none, or an unknown time."""
 
     @property
     def tariff(self) -> Tariff:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from stocklean_exec.errors import ApprovalError, InputError, Problem
 from stocklean_exec.risk.limits import Limits
+from stocklean_exec.risk.market_closed import AUCTION_UNTIL
 from stocklean_exec.schema.frame_validator import RUN_ID
 from stocklean_exec.schema.order_ids import payload_hashes, plan_hash
 from stocklean_exec.schema.order_terms import REFERENCE_PRICE
@@ -28,6 +29,7 @@ _SEALED = (
     "target_quantity",
     "con_id",
     "fx_rate",
+    AUCTION_UNTIL,
     "status",
     "reason",
     "verdict",
@@ -73,6 +75,8 @@ def restore(frame: object) -> pd.DataFrame:
         plain = ORDERS.conform(frame.reset_index(drop=True).assign(outside_rth=pd.array(outside, dtype="bool")))
         plain["approved_at"] = pd.to_datetime(plain["approved_at"], utc=True).astype("datetime64[us, UTC]")
         plain["approved_by"] = plain["approved_by"].astype("str")
+        if AUCTION_UNTIL in plain.columns:
+            plain[AUCTION_UNTIL] = pd.to_datetime(plain[AUCTION_UNTIL], utc=True).astype("datetime64[us, UTC]")
         if REFERENCE_PRICE in plain.columns:
             plain[REFERENCE_PRICE] = plain[REFERENCE_PRICE].astype("float64")
     except (ValueError, TypeError) as error:

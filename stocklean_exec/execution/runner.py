@@ -36,6 +36,7 @@ from stocklean_exec.execution.recovery import Recovery, Restrictions
 from stocklean_exec.execution.repricing import Messages
 from stocklean_exec.execution.run_control import RunControl, RunStoppedError
 from stocklean_exec.execution.run_state import RunState
+from stocklean_exec.execution.session_checks import session_refusals
 from stocklean_exec.execution.settlement import free_riding
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.inputs import parse_quotes
@@ -340,6 +341,7 @@ class Runner:
         self._blotter.record_quotes(self._run_id, quotes)
         prices = arrival_prices(parse_quotes(quotes), self._broker.now())
         await self._sender.refuse(market_refusals(self._sender.queue, prices, self._terms.limits))
+        await self._sender.refuse(await session_refusals(self._sender.queue, self._broker, self._terms.limits))
         await self._read_exposure(quotes)
 
     async def _read_exposure(self, quotes: pd.DataFrame) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from stocklean_exec.brokers.base import Ticket
+from stocklean_exec.risk.market_closed import AUCTION_UNTIL
 from stocklean_exec.schema.tables import ORDERS
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["tickets_of"]
 
@@ -23,7 +27,7 @@ def tickets_of(rows: pd.DataFrame) -> list[Ticket]:
     numbers = [None if pd.isna(number) else int(number) for number in contracts]
     prices = rows["decision_price"].tolist()
     days = [None if pd.isna(stamp) else stamp.date() for stamp in rows["decided_at"].tolist()]
-    more = (numbers, _listings(rows), prices, rates, days, *_terms(rows))
+    more = (numbers, _listings(rows), prices, rates, days, *_terms(rows), _auctions(rows))
     return [Ticket(*values) for values in zip(*columns, *more, strict=True)]
 
 
@@ -36,6 +40,14 @@ def _terms(rows: pd.DataFrame) -> list[list[Any]]:
     ]
     algos = [rows[name].fillna("").tolist() for name in ("algo", "algo_params")]
     return [rows["aux_price"].tolist(), *times, rows["outside_rth"].tolist(), *algos]
+
+
+def _auctions(rows: pd.DataFrame) -> list[datetime | None]:
+    """Until when the auctions take orders that the rows were checked for."""
+    if AUCTION_UNTIL not in rows.columns:
+        return [None] * len(rows)
+    stamps: list[Any] = pd.to_datetime(rows[AUCTION_UNTIL], utc=True).tolist()
+    return [None if pd.isna(stamp) else stamp.to_pydatetime() for stamp in stamps]
 
 
 def _listings(rows: pd.DataFrame) -> list[str]:

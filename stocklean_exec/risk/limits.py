@@ -68,7 +68,8 @@ class Limits:
         broker's market: ``"warn"``, ``"block"`` or ``"ignore"``. None warns, and blocks where no person is asked
         (``approve=`` a name in :func:`~stocklean_exec.rebalance`, and ``--yes``). Orders for an auction,
         ``outside_rth`` and ``GTC`` are meant to wait; one for an auction that takes no more orders is blocked,
-        unless this is ``"ignore"``. Frames by hand are checked if this, or the time of the check, is named
+        unless this is ``"ignore"``. Frames by hand are checked if this, or the time of the check, is named. What
+        blocks holds again at sending, by the broker's clock; what warns does not stop what a person has approved
     duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
     max_approval_age : seconds after which an approval expires
     max_initial_margin : currency; maximum initial margin of the account once an order has filled, by the broker's

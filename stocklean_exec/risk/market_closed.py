@@ -25,10 +25,22 @@ if TYPE_CHECKING:
     from stocklean_exec.portfolio.account_state import AccountState
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["ADVISED_SECONDS", "MarketWaits", "OrderHours", "market_waits", "order_hours", "time_of_check"]
+__all__ = [
+    "ADVISED_SECONDS",
+    "AUCTION_UNTIL",
+    "MarketWaits",
+    "OrderHours",
+    "auction_until",
+    "market_waits",
+    "order_hours",
+    "time_of_check",
+]
 
 ADVISED_SECONDS = ADVISED.total_seconds()
 """Before the close: from when an order for the closing auction is warned about."""
+
+AUCTION_UNTIL = "auction_until"
+"""Column of checked orders: until when the auction takes orders that an order was checked for, in UTC."""
 
 _LISTING = ("symbol", "exchange", "primary_exchange", "currency", "con_id")
 _TIMES = ("next_open", "closes_at", "moc_cutoff", "loc_cutoff", "opg_cutoff")
@@ -152,6 +164,13 @@ def market_waits(frame: pd.DataFrame, hours: OrderHours) -> MarketWaits | None:
         close=np.where(is_opg | np.isnan(cutoff), math.nan, np.where(in_auction, cutoff, closes - hours.at)),
         unknown=(is_moc | is_loc | is_opg) & np.isnan(cutoff) & ~((is_open == 1) & np.isnan(closes)),
     )
+
+
+def auction_until(waits: MarketWaits | None, hours: OrderHours) -> pd.DatetimeIndex | None:
+    """Until when the auction of each order takes orders, for :data:`AUCTION_UNTIL`; None where none is known."""
+    if waits is None or np.isnan(waits.cutoff).all():
+        return None
+    return pd.to_datetime((waits.cutoff + hours.at).round(), unit="s", utc=True).as_unit("us")
 
 
 def _numbers(hours: MarketHours) -> tuple[float | None, ...]:

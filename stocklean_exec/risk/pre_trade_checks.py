@@ -27,7 +27,13 @@ from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.margins import note_unpreviewed, read_previews
-from stocklean_exec.risk.market_closed import market_waits, order_hours, time_of_check
+from stocklean_exec.risk.market_closed import (
+    AUCTION_UNTIL,
+    auction_until,
+    market_waits,
+    order_hours,
+    time_of_check,
+)
 from stocklean_exec.risk.quote_age import quote_age
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
@@ -108,13 +114,15 @@ def check_orders(
     -------
     DataFrame: ``orders`` with
 
-    =======  ===============================================================================
-    verdict  ``pass``, ``warn`` or ``block``: the worst of the order's checks
-    reasons  codes of the checks that warn or block, worst first, separated by ", "
-    checks   JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
-    limits   JSON: the limits; they are part of the approved plan, and enforced when its orders are sent
-    fx_rate  base currency per unit of the order's currency; only where an order is in another currency
-    =======  ===============================================================================
+    =============  =================================================================================
+    verdict        ``pass``, ``warn`` or ``block``: the worst of the order's checks
+    reasons        codes of the checks that warn or block, worst first, separated by ", "
+    checks         JSON: check -> [verdict, limit, value]; :func:`check_results` makes a table of it
+    limits         JSON: the limits; part of the approved plan, and enforced when its orders are sent
+    fx_rate        base currency per unit of the order's currency; only where one is in another
+    auction_until  until when the order's auction takes orders, UTC; only where that is known of one:
+                   after it the order is not sent any more
+    =============  =================================================================================
 
     Raises
     ------
@@ -140,8 +148,7 @@ def check_orders(
     inputs = read_inputs(positions, quotes, nav=nav, cash=cash, base_currency=base_currency, fx=fx)
     held, market = parse_positions(inputs.positions), parse_quotes(inputs.quotes)
     frame = parse_orders(orders, market)
-    if "fx_rate" in frame.columns:  # of an earlier check
-        frame = frame.drop(columns="fx_rate")
+    frame = frame.drop(columns=["fx_rate", AUCTION_UNTIL], errors="ignore")  # of an earlier check
     frame = _with_plan(frame)
     names = contract_names(held, traded_contracts(frame, held, market).by_symbol)
     market = with_contract_quotes(market, inputs.contract_quotes, held, names)
@@ -366,6 +373,11 @@ class PlanCheck:
         orders["notional"] = np.where(known, value, orders["notional"].to_numpy(dtype="float64"))
         orders["verdict"] = pd.array(_NAMES[self.findings.worst], dtype="str")
         orders["reasons"] = pd.array(self.findings.reasons(), dtype="str")
+        until = auction_until(arrays.waits, self.context.hours)
+        if until is not None:
+            orders[AUCTION_UNTIL] = until
+        elif AUCTION_UNTIL in orders.columns:  # of an order that is none for an auction any more
+            del orders[AUCTION_UNTIL]
 
 
 def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.DataFrame:

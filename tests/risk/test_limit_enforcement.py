@@ -15,6 +15,7 @@ from stocklean_exec.errors import ApprovalError, HaltedError, InputError
 from stocklean_exec.execution.gross_exposure import AT_EACH_ORDER
 from stocklean_exec.execution.market_limits import AT_ARRIVAL
 from stocklean_exec.execution.order_limits import AT_THE_GATE
+from stocklean_exec.execution.session_checks import AT_SESSION
 from stocklean_exec.widgets.review_widget import ReviewWidget
 
 WHEN = pd.Timestamp("2026-11-23 15:00", tz="UTC")
@@ -92,6 +93,7 @@ SENT = {
     "max_orders_per_minute": Rule(0.0, 1.0, "rate_cap"),
     "price_collar": Rule(0.1, 0.2, "price_moved", market={"SPY": 115.0}, also={"price_collar": None}),
     "max_quote_age": Rule(60.0, None, "price_stale", also={"max_quote_age": None}),  # the time is not known
+    "closed_market": Rule("block", "warn", "market_closed", now=SATURDAY),
 }
 """Limits that hold as orders leave, also those that are given later than the check."""
 
@@ -102,7 +104,7 @@ AT_SUBMISSION = {"max_approval_age"}
 def test_every_limit_is_enforced_somewhere():
     assert {field.name for field in fields(sx.Limits)} == {*CHECKED, *SENT, *AT_SUBMISSION}
     caps = {"max_total_notional", "max_day_notional", "max_orders_per_minute"}
-    assert {*AT_THE_GATE, *AT_ARRIVAL, *AT_EACH_ORDER} == {*SENT} - caps
+    assert {*AT_THE_GATE, *AT_ARRIVAL, *AT_SESSION, *AT_EACH_ORDER} == {*SENT} - caps
 
 
 def test_the_documentation_says_where_each_limit_is_enforced():
@@ -175,6 +177,8 @@ def test_a_tighter_limit_given_later_holds_as_orders_leave(send, name):
     rule, shorts = SENT[name], SENT[name].side == "SELL"
     for setting, expected in ((rule.tight, ["REJECTED"]), (rule.loose, ["FILLED"])):
         broker = sx.connect("mock://", quotes=rule.market or {"SPY": 100.0}, cash=10_000)
+        if rule.now == SATURDAY:  # at a market that closes
+            broker.never_closes, broker.market_time = False, SATURDAY.to_pydatetime
         later = sx.Limits(**({"allow_short": shorts, "max_over_target": None} | {name: setting}))
         with sx.open_blotter() as blotter:
             states = send(sealed(rule), broker, blotter, later)
