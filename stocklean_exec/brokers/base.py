@@ -62,6 +62,9 @@ RATE_BAND = 0.05
 """Part by which a plan's or a given exchange rate may differ from the broker's own. A stated choice: major
 currencies move less in the hour that an approval lasts, and a rate that is inverted, or of another currency,
 differs by more."""
+_LEVERAGE_OF_MARGIN = 1.9
+"""From this multiple of the available funds on, buying power is that of a margin account: 2 overnight, 4 intraday
+(Interactive Brokers, "Buying power"); it is 1 in a cash account."""
 ORPHAN_COLUMNS = (
     "heard_at",
     "order_ref",
@@ -132,7 +135,8 @@ class AccountFigures(NamedTuple):
     """Figures of an account that a broker reports together, in the base currency; NaN for one it does not report.
 
     ``currencies`` gives, for each currency with cash, the amount and the base currency per unit. ``buying_power``
-    is several times ``available_funds`` in a margin account.
+    is several times ``available_funds`` in a margin account. ``initial_margin`` and ``maintenance_margin`` are
+    what the positions need, ``equity_with_loan`` is what these are compared with.
     """
 
     nav: float
@@ -142,6 +146,24 @@ class AccountFigures(NamedTuple):
     available_funds: float = math.nan
     currencies: dict[str, tuple[float, float]] = {}  # noqa: RUF012 - never written into
     buying_power: float = math.nan
+    initial_margin: float = math.nan
+    maintenance_margin: float = math.nan
+    equity_with_loan: float = math.nan
+
+    @property
+    def is_margin_account(self) -> bool:
+        """Whether it is certain that this is a margin account.
+
+        No field of TWS says reliably what an account is. One whose buying power is a multiple of its available
+        funds is a margin account; any other may be a cash account.
+
+        Examples
+        --------
+        >>> figures = AccountFigures(9_000.0, 9_000.0, "USD", available_funds=9_000.0)
+        >>> figures.is_margin_account, figures._replace(buying_power=36_000.0).is_margin_account
+        (False, True)
+        """
+        return self.available_funds > 0 and self.buying_power >= _LEVERAGE_OF_MARGIN * self.available_funds
 
 
 class ExchangeRate(NamedTuple):
@@ -303,6 +325,10 @@ class Broker(ABC):
             cash=figures.cash,
             settled_cash=figures.settled_cash,
             available_funds=figures.available_funds,
+            initial_margin=figures.initial_margin,
+            maintenance_margin=figures.maintenance_margin,
+            equity_with_loan=figures.equity_with_loan,
+            is_margin_account=figures.is_margin_account,
             taken_at=taken_at,
             read_at=clock.now() if self.quotes_age else None,
             market_time=self.now() if never_closes else self.market_time(),

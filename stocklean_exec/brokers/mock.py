@@ -21,7 +21,12 @@ from stocklean_exec import clock
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.base import AccountFigures, Broker, Ticket, is_paper_account, symbols_of
 from stocklean_exec.brokers.evidence import Evidence
-from stocklean_exec.brokers.order_preview import INITIAL_MARGIN, OrderPreview, previewed_position
+from stocklean_exec.brokers.order_preview import (
+    INITIAL_MARGIN,
+    MAINTENANCE_MARGIN,
+    OrderPreview,
+    previewed_position,
+)
 from stocklean_exec.brokers.scripted_fills import FILL_PLAN, FillStep, parse_fill_plan
 from stocklean_exec.brokers.static_market import executions, is_held, may_not_rest
 from stocklean_exec.errors import BrokerError, InputError, OrderNotWorkingError, Problem
@@ -206,7 +211,8 @@ class MockBroker(Broker):
         """NAV and cash, cash and exchange rate of each currency, and the funds of a margin account."""
         cash, nav = self._portfolio.cash, self.nav()
         currencies = {name: (round(cash.get(name, 0.0), 6), rate) for name, rate in self._rates.items()}
-        available = round(nav - INITIAL_MARGIN * self._gross(), 6)
+        gross = self._gross()
+        available = round(nav - INITIAL_MARGIN * gross, 6)
         return AccountFigures(
             nav,
             self.cash(),
@@ -214,6 +220,9 @@ class MockBroker(Broker):
             available_funds=available,
             currencies=currencies,
             buying_power=round(max(available, 0.0) / INITIAL_MARGIN, 6),
+            initial_margin=round(INITIAL_MARGIN * gross, 6),
+            maintenance_margin=round(MAINTENANCE_MARGIN * gross, 6),
+            equity_with_loan=nav,
         )
 
     def _values(self) -> dict[str, float]:
@@ -437,7 +446,7 @@ class MockBroker(Broker):
         self._end_expired()
 
     async def preview(self, ticket: Ticket) -> OrderPreview:
-        """Margins under Regulation T, commission by the tariff, at the price that the order would pay."""
+        """Margins under Regulation T at the price that holdings are valued at, commission at the order's own."""
         quote, rate = self._market.get(ticket.symbol), self._rates.get(ticket.currency, math.nan)
         touch = None if quote is None else far_touch(ticket.side, quote)
         if touch is None or math.isnan(rate):
@@ -446,7 +455,8 @@ class MockBroker(Broker):
         fee = ticket.tariff.commission(ticket.quantity, ticket.quantity * price)
         signed = ticket.quantity if ticket.side == "BUY" else -ticket.quantity
         held = self._portfolio.quantity.get(ticket.symbol, 0.0)
-        found = previewed_position(self.nav(), self._gross(), held, signed, price * rate, fee * rate)
+        mark = float(usable_prices(self._quotes)["price"].get(ticket.symbol, price))
+        found = previewed_position(self.nav(), self._gross(), held, signed, mark * rate, fee * rate)
         return found._replace(commission=fee, commission_currency=ticket.currency)
 
     def _catch_up(self) -> None:

@@ -56,9 +56,6 @@ FundingMode = Literal["fills", "margin"]
 AccountKind = Literal["cash", "margin"]
 Unsettled = Literal["wait", "allow"]
 
-_LEVERAGE_OF_MARGIN = 1.9
-"""From this multiple of the available funds on, buying power is that of a margin account: 2 overnight, 4 intraday
-(Interactive Brokers, "Buying power"); it is 1 in a cash account."""
 _INITIAL_MARGIN = 0.5  # part of the value of shares that a buyer must have: Regulation T, 12 CFR 220.12
 _ROUNDING = 1e-6  # of a currency unit: above the rounding error of sums of doubles, far below a cent
 _HIGHEST = 1e9  # no share costs a billion: such a number is TWS's "not set" value, or corrupt data
@@ -123,12 +120,12 @@ class FundingOptions(NamedTuple):
 def is_margin_account(figures: AccountFigures, options: FundingOptions) -> bool:
     """Whether an account is handled as a margin account: the caller says so, or its buying power shows it.
 
-    No field of TWS says reliably what an account is. One whose buying power is a multiple of its available funds
-    is a margin account. Any other is handled as a cash account: its purchases wait, which is the lesser harm.
+    An account that is not certainly a margin account is handled as a cash account: its purchases wait, which is
+    the lesser harm.
     """
     if options.account_kind is not None:
         return options.account_kind == "margin"
-    return figures.available_funds > 0 and figures.buying_power >= _LEVERAGE_OF_MARGIN * figures.available_funds
+    return figures.is_margin_account
 
 
 def ceiling_of(figures: AccountFigures, options: FundingOptions, short_value: float) -> tuple[float, str]:

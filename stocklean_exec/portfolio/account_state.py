@@ -59,6 +59,10 @@ class AccountState:
     cash : of all currencies, base currency; negative is owed
     settled_cash : cash of settled trades, base currency; NaN where the broker does not report it
     available_funds : equity with loan value less initial margin, base currency; NaN where not reported
+    initial_margin, maintenance_margin : what the positions need to be opened and to be kept, base currency; NaN
+        where not reported
+    equity_with_loan : what margin is compared with, base currency; NaN where not reported
+    is_margin_account : whether the broker's figures show a margin account; False also where they do not say
     taken_at : time at which each part was read, by the broker's clock
     read_at : time at which it was read from a broker whose quotes age, by this computer's clock; else None
     market_time : time of the reading by the clock of the broker's market; None for a state made by hand
@@ -75,6 +79,10 @@ class AccountState:
     read_at: datetime | None = None
     market_time: datetime | None = None
     never_closes: bool = False
+    initial_margin: float = math.nan
+    maintenance_margin: float = math.nan
+    equity_with_loan: float = math.nan
+    is_margin_account: bool = False
     _positions: pd.DataFrame = field(default_factory=lambda: parse_positions(None), repr=False)
     _quotes: pd.DataFrame = field(default_factory=lambda: parse_quotes(None), repr=False)
     _open_orders: pd.DataFrame | None = field(default=None, repr=False)
@@ -83,6 +91,18 @@ class AccountState:
     _contract_quotes: pd.DataFrame | None = field(default=None, repr=False)
     _strategies: Mapping[str, Mapping[str, float]] | None = field(default=None, repr=False)
     _trading_hours: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def excess_liquidity(self) -> float:
+        """Equity with loan value less maintenance margin: below zero, positions are liquidated; NaN if unknown.
+
+        Examples
+        --------
+        >>> state = AccountState(None, "USD", 100.0, 100.0, maintenance_margin=25.0, equity_with_loan=90.0)
+        >>> state.excess_liquidity
+        65.0
+        """
+        return self.equity_with_loan - self.maintenance_margin
 
     @property
     def positions(self) -> pd.DataFrame:
@@ -227,7 +247,12 @@ class AccountState:
         ]
         entries += [
             (label, f"{value:,.2f} {self.base_currency}")
-            for label, value in (("settled cash", self.settled_cash), ("available funds", self.available_funds))
+            for label, value in (
+                ("settled cash", self.settled_cash),
+                ("available funds", self.available_funds),
+                ("initial margin", self.initial_margin),
+                ("excess liquidity", self.excess_liquidity),
+            )
             if not math.isnan(value)
         ]
         entries += [("positions", len(self._positions)), ("quotes", len(self._quotes))]

@@ -631,6 +631,29 @@ def test_a_trade_moves_the_cash_of_its_own_currency():
     assert broker.positions()[["symbol", "currency"]].to_numpy().tolist() == [["SAP", "EUR"]]
 
 
+def test_the_figures_have_the_margin_of_longs_and_shorts_in_the_base_currency():
+    broker = MockBroker(
+        quotes(("SAP", 149.0, 151.0), ("SPY", 99.0, 101.0)).assign(currency=["EUR", "USD"]),
+        positions=pd.DataFrame({"symbol": ["SAP", "SPY"], "quantity": [100.0, -50.0], "currency": ["EUR", "USD"]}),
+        cash=50_000.0,
+        fx={"EUR": 1.25},
+    )
+    # 100 x 150 euros are 18,750 dollars, and 50 x 100 dollars short 5,000: 23,750; NAV is 50,000 + 13,750
+    figures = broker.account_figures()
+    assert (figures.initial_margin, figures.maintenance_margin) == (11_875.0, 5_937.5)
+    assert (figures.equity_with_loan, figures.is_margin_account) == (63_750.0, True)
+    state = broker.account_state()
+    assert (state.initial_margin, state.excess_liquidity) == (11_875.0, 57_812.5)
+    assert state.is_margin_account
+    assert "57,812.50 USD" in state._repr_html_()
+
+
+def test_a_preview_values_the_position_at_the_market_whatever_the_limit_is():
+    broker = MockBroker(quotes(("SPY", 99.0, 101.0)), cash=50_000.0)
+    order = ticket("SPY", "BUY", 100, order_type="LMT", limit_price=80.0)
+    assert asyncio.run(broker.preview(order)).initial_margin_after == 5_000.0
+
+
 def test_a_sell_pays_the_commission_alone():
     broker = MockBroker(quotes(("SPY", 99.0, 101.0)), positions={"SPY": 100}, cash=0.0)
     place(broker, ticket("SPY", "SELL", 100))

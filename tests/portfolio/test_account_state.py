@@ -36,6 +36,9 @@ def test_a_state_made_by_hand_has_what_was_given():
     assert state.cash_by_currency.to_numpy().tolist() == [["USD", 2_700.0, 1.0]]
     assert math.isnan(state.settled_cash)
     assert math.isnan(state.available_funds)
+    assert math.isnan(state.initial_margin)
+    assert math.isnan(state.excess_liquidity)
+    assert not state.is_margin_account
 
 
 def test_cash_that_is_not_given_is_nav_less_the_holdings():

@@ -272,11 +272,19 @@ class IBBroker(Broker):
         return self._call(self._exchange_rates(currencies, base_currency))
 
     def account_figures(self) -> AccountFigures:
-        """NAV, cash, settled cash and available funds, and cash and exchange rate of each currency.
+        """NAV, cash, settled cash, available funds and margin, and cash and exchange rate of each currency.
 
         The base currency is that of the net liquidation value; the account's own ledger must agree.
         """
-        tags = "NetLiquidation,TotalCashValue,SettledCash,AvailableFunds,BuyingPower,$LEDGER:ALL"
+        optional = {
+            "settled_cash": "SettledCash",
+            "available_funds": "AvailableFunds",
+            "buying_power": "BuyingPower",
+            "initial_margin": "InitMarginReq",
+            "maintenance_margin": "MaintMarginReq",
+            "equity_with_loan": "EquityWithLoanValue",
+        }
+        tags = ",".join(["NetLiquidation", "TotalCashValue", *optional.values(), "$LEDGER:ALL"])
         figures = self._call(self._require_connection().account_summary(self.account, tags))
         cash, nav = (self._figure(figures, tag) for tag in ("TotalCashValue", "NetLiquidation"))
         base = self._base_currency
@@ -292,10 +300,8 @@ class IBBroker(Broker):
         if rate != 1:
             text = f"TWS reports NAV in {base} and an exchange rate of {rate:g} for it"
             raise BrokerError(f"{text}: the base currency is not known")
-        settled, available, power = (
-            figures.get((tag, base), math.nan) for tag in ("SettledCash", "AvailableFunds", "BuyingPower")
-        )
-        return AccountFigures(nav, cash, base, settled, available, currencies, power)
+        others = {name: figures.get((tag, base), math.nan) for name, tag in optional.items()}
+        return AccountFigures(nav, cash, base, currencies=currencies, **others)
 
     def _account_value(self, tag: str) -> float:
         figures = self._call(self._require_connection().account_summary(self.account, tag))

@@ -350,8 +350,9 @@ class AccountService:
     def margins(self, order: Order, price: float, commission: float) -> dict[str, str]:
         """Effect of a what-if order on the margins of its account, as texts of openOrder.
 
-        The equity with loan falls by ``commission`` (in the currency of the contract, that of a pair in the base
-        currency). A cash account has no margin, and neither has a currency pair here.
+        ``price`` is what positions are valued at. The equity with loan falls by ``commission`` (in the currency of
+        the contract, that of a pair in the base currency). A cash account has no margin: its equity is its settled
+        cash, which a purchase takes, and a sale adds to once it has settled. A currency pair has no margin here.
         """
         account, contract = self._ledger.accounts[order.account], order.contract
         values = self._context.values(account)
@@ -359,11 +360,14 @@ class AccountService:
         held = account.positions.get(contract.con_id)
         before = held.quantity if held else 0.0
         signed = order.request.quantity if order.request.side == "BUY" else -order.request.quantity
-        margin = 0.0 if account.kind == CASH or contract.is_pair else (abs(before + signed) - abs(before)) * price
+        is_cash = account.kind == CASH
+        margin = 0.0 if is_cash or contract.is_pair else (abs(before + signed) - abs(before)) * price
+        settles = signed > 0 or not self._ledger.settlement_days
+        paid = signed * price if is_cash and settles and not contract.is_pair else 0.0
         effects = {
             "initMargin": ("InitMarginReq", margin * rate * INITIAL_MARGIN),
             "maintMargin": ("MaintMarginReq", margin * rate * MAINTENANCE_MARGIN),
-            "equityWithLoan": ("EquityWithLoanValue", -commission * rate),
+            "equityWithLoan": ("EquityWithLoanValue", -(paid + commission) * rate),
         }
         texts: dict[str, str] = {}
         for name, (tag, change) in effects.items():

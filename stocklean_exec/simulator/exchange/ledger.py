@@ -64,7 +64,7 @@ class Ledger:
         started_at: float | None = None,
     ) -> None:
         self._rates = rates or Rates("USD", {})
-        self._settlement_days = settlement_days
+        self.settlement_days = settlement_days
         self._opening = {one.name: one for one in accounts}
         self.accounts = deepcopy(self._opening)
         self.journal = journal
@@ -279,7 +279,7 @@ class Ledger:
     def _book_fill(self, fill: Fill) -> None:
         account = self.accounts[fill.account]
         contract = fill.contract
-        settles_at = settlement(fill.at, self._settlement_days)
+        settles_at = settlement(fill.at, self.settlement_days)
         if contract.is_pair:
             account.convert(contract, fill.signed, fill.price, fill.commission, settles_at)
             fill.realized = math.nan

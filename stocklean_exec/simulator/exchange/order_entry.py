@@ -196,7 +196,8 @@ class OrderEntry:
         else:
             tariff = tariff_for(contract.currency, primary_exchange=contract.primary_exchange)
             commission = round(tariff.commission(request.quantity, request.quantity * price), 6)
-        margins = self._account_service.margins(order, price, commission)
+        mark = contract.money(self._context.price_of(contract.key))
+        margins = self._account_service.margins(order, mark, commission)
         self._answer_preview(session, order, margins, commission)
 
     def _answer_preview(

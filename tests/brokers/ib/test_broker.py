@@ -56,6 +56,8 @@ def test_the_figures_of_an_account_are_read_together(simulator):
         assert figures[:4] == (broker.nav(), broker.cash(), "USD", broker.cash())
         # A quarter of the 500 KO at 62.61, 31,305, is margin.
         assert figures.available_funds == 1_031_305.0 - 7_826.25
+        assert (figures.initial_margin, figures.maintenance_margin) == (7_826.25, 7_826.25)
+        assert (figures.equity_with_loan, figures.is_margin_account) == (1_031_305.0, True)
         assert figures.currencies == {"USD": (broker.cash(), 1.0)}
 
 
@@ -87,7 +89,8 @@ def test_cash_and_rate_of_each_currency_come_from_the_ledger(simulator, monkeypa
         reporting(monkeypatch, IN_POUNDS)
         figures = broker.account_figures()
     assert figures[:3] == (9_000.0, 1_868.11, "GBP")
-    assert np.isnan(figures.settled_cash)
+    assert np.isnan([figures.settled_cash, figures.initial_margin, figures.equity_with_loan]).all()
+    assert not figures.is_margin_account
     assert figures.available_funds == 4_000.0
     assert figures.currencies["GBP"] == (1_000.0, 1.0)
     assert figures.currencies["EUR"] == (1_000.0, 0.8681062)

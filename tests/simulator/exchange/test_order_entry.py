@@ -181,9 +181,31 @@ def test_a_what_if_order_shows_margins_and_equity_before_and_after_it(connect):
     assert preview(peer, action="SELL", quantity=200)[3] == 0.0  # from 100 long to 100 short
 
 
-def test_a_cash_account_has_no_margin_to_preview(connect):
-    # A round lot costs the minimum of 1.00.
-    assert preview(connect(account_kind="cash"))[:6] == [0.0, 0.0, 1_000_000.0, 0.0, 0.0, -1.0]
+def test_positions_are_valued_at_the_market_in_a_preview_whatever_the_limit_is(connect):
+    # A quarter of 100 shares at 400.00, and not at the limit; the commission is that of the limit.
+    margins = preview(connect(), order_type="LMT", limit="300")
+    assert (margins[3], margins[9]) == (10_000.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("side", "settlement_days", "equity", "half_spread"),
+    [
+        ("BUY", 0, -40_001.0, 10.0),  # 100 shares at 400.00 leave the settled cash, and the commission of 1.00
+        ("BUY", 1, -40_001.0, 10.0),
+        ("SELL", 0, 39_999.0, 10.0),
+        ("SELL", 1, -1.0, 0.0),  # the proceeds come later
+    ],
+)
+def test_a_cash_account_has_no_margin_to_preview_and_pays_with_its_equity(
+    connect, side, settlement_days, equity, half_spread
+):
+    peer = connect(
+        account_kind="cash", settlement_days=settlement_days, positions={"SPY": (100, 380.0)}, cash=50_000.0
+    )
+    assert preview(peer, action=side)[:6] == [0.0, 0.0, 50_000.0, 0.0, 0.0, equity]
+    peer.place(8, action=side)
+    values = peer.venue.ledger.accounts["DU0000001"].values({"SPY": 400.0})
+    assert float(values["EquityWithLoanValue"]) == 50_000.0 + equity - half_spread
 
 
 def test_a_what_if_order_that_is_refused_gets_its_error_alone(connect, kinds):
