@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from stocklean_exec.rebalancing import rebalance, rebalance_async
     from stocklean_exec.review.model import OrderReview, review_orders
     from stocklean_exec.risk.limits_file import read_limits
+    from stocklean_exec.risk.margin_tables import margin_by_symbol, plan_margin
     from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
     from stocklean_exec.schema.broker_files import read_basket, read_portfolio_export
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets
@@ -170,12 +171,14 @@ __all__ = [
     "implementation_shortfall",
     "incomplete_reasons",
     "input_warnings",
+    "margin_by_symbol",
     "market_hours",
     "markouts",
     "net_targets",
     "open_blotter",
     "participation",
     "plan_frontier",
+    "plan_margin",
     "plan_orders",
     "plan_summary",
     "pretrade_cost",
@@ -278,6 +281,7 @@ _HOME = {
     "portfolio.planner": ("plan_orders",),
     "tca.pretrade": ("calibrate", "expect_costs", "pretrade_cost"),
     "risk.limits_file": ("read_limits",),
+    "risk.margin_tables": ("margin_by_symbol", "plan_margin"),
     "schema.broker_files": ("read_basket", "read_portfolio_export"),
     "schema.files": ("read_positions", "read_quotes", "read_targets"),
     "rebalancing": ("rebalance", "rebalance_async"),

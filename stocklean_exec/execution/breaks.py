@@ -185,8 +185,8 @@ def _changed_terms(
     """Terms of a working order that a person changed at the broker: prices, type, time in force, times, hours.
 
     Its limit may be any that is in force by the record. Symbol and side can only differ where a person has sent
-    the order, from a basket file. An algorithm is not compared, as TWS does not repeat it; nor the limit of an order
-    that pegs itself without a cap, where TWS shows its own.
+    the order, from a basket file. An algorithm is not compared, as TWS does not repeat it; nor the limit of an
+    order that pegs itself without a cap, where TWS shows its own.
     """
     symbol, name = str(ours["symbol"]), history.client_order_id
     for column, word in (("limit_price", "limit price"), ("aux_price", "auxiliary price")):

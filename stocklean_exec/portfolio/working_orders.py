@@ -11,7 +11,7 @@ without it).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ __all__ = [
     "is_own",
     "is_plain",
     "refused_symbols",
+    "trading_costs",
 ]
 
 OnOpenOrders = Literal["reject", "net", "cancel"]
@@ -148,6 +149,54 @@ def cash_effect(
     >>> cash_effect(orders, parse_quotes({"SPY": 98.0}), "USD", {}).tolist()
     [-991.0]
     """
+    buy, left, value, fees, _ = _priced(orders, quotes, base_currency, rates, on)
+    with np.errstate(invalid="ignore"):
+        flow = np.where(buy, -left, left) * value - fees
+    flow = np.where(np.isnan(value), np.where(buy, -math.inf, 0.0), flow)
+    return np.where(left > 0, flow, 0.0)
+
+
+def trading_costs(
+    orders: pd.DataFrame,
+    quotes: pd.DataFrame,
+    base_currency: str,
+    rates: Mapping[str, float],
+    on: date | None = None,
+) -> NDArray[np.float64]:
+    """Fees of each working order once it fills, and the distance from the market's price to the one that it pays.
+
+    In the base currency, not negative; NaN without a price or an exchange rate. Parameters as for
+    :func:`cash_effect`.
+
+    Examples
+    --------
+    >>> from stocklean_exec.schema.inputs import parse_quotes
+    >>> orders = pd.DataFrame({"symbol": ["SPY"], "side": "BUY", "quantity": 10.0, "limit_price": 99.0})
+    >>> trading_costs(orders, parse_quotes({"SPY": 98.0}), "USD", {}).tolist()
+    [11.0]
+    """
+    buy, left, value, fees, market = _priced(orders, quotes, base_currency, rates, on)
+    worse = np.maximum(np.where(buy, value - market, market - value), 0.0)
+    return np.where(left > 0, fees + left * worse, 0.0)
+
+
+class _Priced(NamedTuple):
+    """Working orders: side, shares left, value of one as it trades, fees, and value at the market; base."""
+
+    buy: NDArray[np.bool_]
+    left: NDArray[np.float64]
+    value: NDArray[np.float64]
+    fees: NDArray[np.float64]
+    market: NDArray[np.float64]
+
+
+def _priced(
+    orders: pd.DataFrame,
+    quotes: pd.DataFrame,
+    base_currency: str,
+    rates: Mapping[str, float],
+    on: date | None,
+) -> _Priced:
     symbols = orders["symbol"].astype("str").str.upper()
     buy = (orders["side"].astype("str").str.upper() == "BUY").to_numpy()
     left = orders["quantity"].to_numpy(dtype="float64") - _numbers(orders, "filled_quantity", 0.0)
@@ -164,14 +213,10 @@ def cash_effect(
     kinds = orders["order_type"].tolist() if "order_type" in orders.columns else [""] * len(orders)
     trigger = stop_prices(kinds, _numbers(orders, "aux_price", math.nan), at_limit, buy)
     cash_price = cash_prices(buy, at_limit, bid, ask, limit, trigger)
-    value = cash_price * rate
     fees = OrderFees.of_orders(orders, currency, on).estimate(
         buy, np.maximum(left, 0.0), np.nan_to_num(cash_price)
     )
-    with np.errstate(invalid="ignore"):
-        flow = np.where(buy, -left, left) * value - fees * rate
-    flow = np.where(np.isnan(value), np.where(buy, -math.inf, 0.0), flow)
-    return np.where(left > 0, flow, 0.0)
+    return _Priced(buy, left, cash_price * rate, fees * rate, price * rate)
 
 
 def _numbers(frame: pd.DataFrame, name: str, default: float) -> NDArray[np.float64]:

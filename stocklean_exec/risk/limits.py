@@ -72,9 +72,11 @@ class Limits:
         blocks holds again at sending, by the broker's clock; what warns does not stop what a person has approved
     duplicate_window : seconds; the same symbol, side and quantity within it is a suspected duplicate
     max_approval_age : seconds after which an approval expires
-    max_initial_margin : currency; maximum initial margin of the account once an order has filled, by the broker's
-        preview (:func:`~stocklean_exec.preview_orders`). Orders without a preview are not compared, which is noted
-    min_excess_liquidity : currency; minimum equity with loan value less maintenance margin, by the same preview
+    max_initial_margin : currency; maximum initial margin of the account, for each order alone by the broker's
+        preview (:func:`~stocklean_exec.preview_orders`), and for all orders together by the most that they may
+        need (:func:`~stocklean_exec.plan_margin`): by their previews, and without one by Regulation T, which is
+        noted. Where that is unknown, whatever may add margin is blocked
+    min_excess_liquidity : currency; minimum equity with loan value less maintenance margin, in the same way
 
     Raises
     ------

@@ -6,6 +6,7 @@ A preview holds for the order as it was previewed: after an edit of its quantity
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,39 +16,108 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import warning_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from stocklean_exec.risk.findings import Findings
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["MarginPreview", "check_margins", "note_unpreviewed", "read_previews"]
+__all__ = [
+    "AccountMargin",
+    "MarginPreview",
+    "account_before",
+    "check_margins",
+    "current_previews",
+    "note_assumptions",
+    "read_previews",
+]
 
-_NEEDED = (
-    "client_order_id",
+_NUMBERS = (
     "quantity",
     "limit_price",
-    "preview",
     "initial_margin_after",
     "excess_liquidity_after",
-    "message",
+    "initial_margin_before",
+    "maintenance_margin_after",
+    "maintenance_margin_before",
+    "excess_liquidity_before",
+    "commission",
 )
+_NEEDED = ("client_order_id", *_NUMBERS, "preview", "commission_currency", "message", "previewed_at")
+
+
+class AccountMargin(NamedTuple):
+    """Margin of an account, in its base currency; NaN where it is not known.
+
+    Examples
+    --------
+    >>> AccountMargin(5_000.0, 2_500.0, 10_000.0).excess_liquidity
+    7500.0
+    """
+
+    initial_margin: float = math.nan
+    maintenance_margin: float = math.nan
+    equity_with_loan: float = math.nan
+
+    @property
+    def excess_liquidity(self) -> float:
+        """Equity with loan value less maintenance margin: below zero, positions are liquidated."""
+        return round(self.equity_with_loan - self.maintenance_margin, 6)
+
+    def to_dict(self) -> dict[str, float]:
+        """All four figures by name."""
+        return {**self._asdict(), "excess_liquidity": self.excess_liquidity}
 
 
 class MarginPreview(NamedTuple):
-    """What the broker said of one order: its terms then, the account after it (NaN: not said), or its refusal."""
+    """What the broker said of one order: its terms then, the account before and after it, or its refusal.
+
+    None is what was not said. ``at`` is when, in seconds since 1970.
+    """
 
     quantity: float
     limit_price: float | None
     initial_margin: float | None
     excess_liquidity: float | None
     refusal: str
+    initial_margin_before: float | None = None
+    maintenance_margin: float | None = None
+    maintenance_margin_before: float | None = None
+    excess_liquidity_before: float | None = None
+    commission: float | None = None
+    commission_currency: str | None = None
+    at: float | None = None
 
     @property
     def terms(self) -> tuple[float, float]:
         """Quantity and limit that were previewed; NaN without a limit."""
         return self.quantity, _number(self.limit_price)
+
+    @property
+    def before(self) -> AccountMargin:
+        """The account before the order."""
+        maintenance = _number(self.maintenance_margin_before)
+        equity = _number(self.excess_liquidity_before) + maintenance
+        return AccountMargin(_number(self.initial_margin_before), maintenance, equity)
+
+    @property
+    def changes(self) -> tuple[float, float, float]:
+        """Initial and maintenance margin that the order adds, negative for less, and equity that it takes.
+
+        Examples
+        --------
+        >>> MarginPreview(10.0, None, 1_500.0, 8_249.0, "", 1_000.0, 750.0, 500.0, 8_500.0).changes
+        (500.0, 250.0, 1.0)
+        """
+        maintenance = _number(self.maintenance_margin)
+        before = self.before
+        equity = _number(self.excess_liquidity) + maintenance
+        return (
+            round(_number(self.initial_margin) - before.initial_margin, 6),
+            round(maintenance - before.maintenance_margin, 6),
+            round(before.equity_with_loan - equity, 6),
+        )
 
 
 def read_previews(previews: object) -> dict[str, MarginPreview]:
@@ -71,12 +141,65 @@ def read_previews(previews: object) -> dict[str, MarginPreview]:
         raise InputError("previews", [Problem("previews_invalid", text)])
     answered = previews[previews["preview"].isin(["ok", "refused"])]
     rows = zip(*(answered[name].tolist() for name in _NEEDED), strict=True)
-    return {
-        str(name): MarginPreview(
-            float(quantity), _known(limit), _known(margin), _known(excess), _refusal(outcome, message)
-        )
-        for name, quantity, limit, outcome, margin, excess, message in rows
-    }
+    return {str(row[0]): _preview_of(dict(zip(_NEEDED, row, strict=True))) for row in rows}
+
+
+def _preview_of(row: dict[str, object]) -> MarginPreview:
+    number = {name: _known(row[name]) for name in _NUMBERS}
+    currency, at = row["commission_currency"], row["previewed_at"]
+    return MarginPreview(
+        quantity=_number(number["quantity"]),
+        limit_price=number["limit_price"],
+        initial_margin=number["initial_margin_after"],
+        excess_liquidity=number["excess_liquidity_after"],
+        refusal=_refusal(row["preview"], row["message"]),
+        initial_margin_before=number["initial_margin_before"],
+        maintenance_margin=number["maintenance_margin_after"],
+        maintenance_margin_before=number["maintenance_margin_before"],
+        excess_liquidity_before=number["excess_liquidity_before"],
+        commission=number["commission"],
+        commission_currency=currency if isinstance(currency, str) else None,
+        at=at.timestamp() if isinstance(at, datetime) and not pd.isna(at) else None,
+    )
+
+
+def account_before(reported: AccountMargin, previews: Mapping[str, MarginPreview]) -> AccountMargin:
+    """The account now: as its state reports it, else as the latest preview has it, figure by figure.
+
+    Examples
+    --------
+    >>> preview = MarginPreview(10.0, None, 1_500.0, 8_249.0, "", 1_000.0, 750.0, 500.0, 8_500.0)
+    >>> account_before(AccountMargin(equity_with_loan=9_100.0), {"r-SPY-BUY": preview})[:]
+    (1000.0, 500.0, 9100.0)
+    """
+    latest = max(previews.values(), key=lambda one: one.at or -math.inf, default=None)
+    if latest is None:
+        return reported
+    return AccountMargin(
+        *(old if math.isnan(new) else new for new, old in zip(reported, latest.before, strict=True))
+    )
+
+
+def current_previews(
+    ids: list[str],
+    quantity: NDArray[np.float64],
+    limit_price: NDArray[np.float64],
+    previews: Mapping[str, MarginPreview],
+) -> list[MarginPreview | None]:
+    """The preview of each order; None without one, and for an order that was edited since, or would be refused."""
+    if not previews:
+        return [None] * len(ids)
+    rows = zip(ids, quantity.tolist(), limit_price.tolist(), strict=True)
+    return [
+        found
+        if (found := previews.get(name)) is not None and not found.refusal and _same(found.terms, terms)
+        else None
+        for name, *terms in rows
+    ]
+
+
+def _same(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(one, other, strict=True))
 
 
 def check_margins(
@@ -87,7 +210,7 @@ def check_margins(
     limits: Limits,
     previews: Mapping[str, MarginPreview],
 ) -> None:
-    """Compare what the broker previewed with ``max_initial_margin`` and ``min_excess_liquidity``.
+    """Compare the preview of each order alone with ``max_initial_margin`` and ``min_excess_liquidity``.
 
     An order that the broker would refuse is blocked. One that was edited since its preview, or whose margin the
     broker did not say, is a warning.
@@ -117,23 +240,37 @@ def check_margins(
     findings.warn("margin_unknown", unknown, math.nan, math.nan)
 
 
-def note_unpreviewed(
-    limits: Limits, ids: list[str], quantity: NDArray[np.float64], previews: Mapping[str, MarginPreview]
+def note_assumptions(
+    limits: Limits, before: AccountMargin, coverage: tuple[int, int, float | None], *, assumes: bool
 ) -> list[dict[str, object]]:
-    """Note once how many orders are not compared with the limits on margin, and that margins do not add up."""
-    if limits.max_initial_margin is None and limits.min_excess_liquidity is None:
+    """Note once what the comparison of all orders together with the limits on margin rests on.
+
+    Parameters
+    ----------
+    before : margin of the account now
+    coverage : number of orders, of those with a preview, and the time of the oldest
+    assumes : whether any order adds margin that no preview tells
+    """
+    needed = {"max_initial_margin": before.initial_margin, "min_excess_liquidity": before.excess_liquidity}
+    limited = [name for name in needed if getattr(limits, name) is not None]
+    orders, previewed, _ = coverage
+    unknown = [name for name in limited if math.isnan(needed[name])]
+    if not orders:
         return []
-    open_ids = [name for name, shares in zip(ids, quantity.tolist(), strict=True) if shares > 0]
-    if not open_ids:
-        return []
-    known = sum(name in previews for name in open_ids)
-    text = (
-        f"{known} of {len(open_ids)} orders have a preview of their margin, each alone: margins do not add up, so "
-        "what all orders together need is UNKNOWN"
-    )
-    if not known:
-        text += "; give check_orders previews=sx.preview_orders(orders, broker)"
-    return [warning_row("margin_unknown", text, table="orders")] if len(open_ids) > 1 or not known else []
+    if unknown:
+        text = (
+            f"the account's margin is not known, so what the plan needs is UNKNOWN and {' and '.join(unknown)} "
+            "block what may add to it; give check_orders the broker's account state"
+        )
+        return [warning_row("margin_unknown", text, table="orders")]
+    if limited and assumes:
+        text = (
+            f"{previewed} of {orders} orders have a preview of their margin; the others, and working orders, "
+            "count with what Regulation T asks, which the broker's house margin may exceed. check_orders("
+            "previews=sx.preview_orders(orders, broker)) asks the broker"
+        )
+        return [warning_row("margin_assumed", text, table="orders")]
+    return []
 
 
 def _refusal(outcome: object, message: object) -> str:

@@ -23,10 +23,10 @@ from stocklean_exec.portfolio.account_state import AccountState, PlanInputs, par
 from stocklean_exec.portfolio.alignment import parse_nav, parse_rates
 from stocklean_exec.portfolio.contracts import contract_names, traded_contracts, with_contract_quotes
 from stocklean_exec.portfolio.order_costs import decision_day
-from stocklean_exec.portfolio.working_orders import cash_effect, is_plain
+from stocklean_exec.portfolio.working_orders import cash_effect, is_plain, trading_costs
 from stocklean_exec.risk.findings import VERDICTS, Findings, check_results
 from stocklean_exec.risk.limits import Limits
-from stocklean_exec.risk.margins import note_unpreviewed, read_previews
+from stocklean_exec.risk.margins import AccountMargin, account_before, note_assumptions, read_previews
 from stocklean_exec.risk.market_closed import (
     AUCTION_UNTIL,
     auction_until,
@@ -36,7 +36,7 @@ from stocklean_exec.risk.market_closed import (
 )
 from stocklean_exec.risk.quote_age import quote_age
 from stocklean_exec.risk.quote_columns import QuoteColumns
-from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate
+from stocklean_exec.risk.rules import UNFINISHED, CheckContext, OrderArrays, evaluate, margin_of
 from stocklean_exec.risk.splits import holding_ratios
 from stocklean_exec.risk.volumes import note_unknown_volumes, volume_by_symbol
 from stocklean_exec.schema.frame_validator import add_warnings, warning_row
@@ -107,8 +107,10 @@ def check_orders(
     base_currency : currency of cash, NAV and limits; by default the state's, else USD
     fx : base currency per unit of each other currency. Everything is compared in the base currency; an order in a
         currency without a rate, or quoted in another one than its own, is blocked (``currency_unsupported``)
-    previews : from :func:`~stocklean_exec.preview_orders`; compared with ``max_initial_margin`` and
-        ``min_excess_liquidity``. An order that the broker would refuse is blocked (``preview_refused``)
+    previews : from :func:`~stocklean_exec.preview_orders`. An order that the broker would refuse is blocked
+        (``preview_refused``). Each order alone, and the most that all of them together may need
+        (:func:`~stocklean_exec.plan_margin`), is compared with ``max_initial_margin`` and
+        ``min_excess_liquidity``
 
     Returns
     -------
@@ -159,9 +161,13 @@ def check_orders(
     recorded = _recorded(blotter)
     state = positions if isinstance(positions, AccountState) else None
     age = quote_age(limits, state if quotes is None else None, now=at, elapsed_to=None if now else wall)
-    reported = None if state is None else state.trading_hours
-    hours = order_hours(frame, time_of_check(limits, state, named=now, wall=wall), reported, inputs.base_currency)
+    listed = None if state is None else state.trading_hours
+    hours = order_hours(frame, time_of_check(limits, state, named=now, wall=wall), listed, inputs.base_currency)
     held_shares = dict(zip(held["symbol"].tolist(), held["quantity"].tolist(), strict=True))
+    answers = read_previews(previews)
+    reported = AccountMargin()
+    if state is not None:
+        reported = AccountMargin(state.initial_margin, state.maintenance_margin, state.equity_with_loan)
     context = CheckContext(
         positions=held_shares,
         quotes=QuoteColumns.of(market, age.shift),
@@ -179,7 +185,9 @@ def check_orders(
         quote_age=age.limit,
         old_quotes_warn=age.only_warns,
         volumes=volume_by_symbol(market),
-        previews=read_previews(previews),
+        previews=answers,
+        account_margin=account_before(reported, answers),
+        is_margin_account=state is not None and state.is_margin_account,
         hours=hours,
         splits=_suspected_splits(blotter, recorded, inputs.account, held_shares),
         **_working(inputs, market, decision_day(frame)),
@@ -390,9 +398,17 @@ def _checked(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> pd.D
     if limits.max_adv_ratio is not None:
         add_warnings(frame, note_unknown_volumes(check.arrays.volume))
     add_warnings(frame, _without_price(limits, check.arrays.unpriced))
-    add_warnings(frame, note_unpreviewed(limits, check.arrays.ids, check.arrays.quantity, context.previews))
+    if limits.max_initial_margin is not None or limits.min_excess_liquidity is not None:
+        add_warnings(frame, _assumptions(check))
     frame.attrs[CHECK_CONTEXT] = json.dumps({"limits": limits.to_dict(), "context": context.to_json()})
     return frame
+
+
+def _assumptions(check: PlanCheck) -> list[dict[str, object]]:
+    """What the comparison of the plan with the limits on margin rests on."""
+    margin, chosen = margin_of(check.arrays, check.context), check.arrays.quantity > 0
+    assumes = "regulation_t" in margin.bases(chosen)
+    return note_assumptions(check.limits, margin.before, margin.coverage(chosen), assumes=assumes)
 
 
 def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:
@@ -415,7 +431,14 @@ def _working(inputs: PlanInputs, market: pd.DataFrame, day: date | None) -> dict
         for symbol, shares in parse_open_orders(orders[orders["side"].str.upper() == "SELL"]).items()
     }
     certain = np.where(is_plain(orders), effects, np.fmin(effects, 0.0))
-    return {"working_cash": math.fsum(certain.tolist()), "working_sells": sells}
+    buys = parse_open_orders(orders[orders["side"].str.upper() == "BUY"])
+    costs = trading_costs(orders, market, inputs.base_currency, rates, day)
+    return {
+        "working_cash": math.fsum(certain.tolist()),
+        "working_sells": sells,
+        "working": {name: (buys.get(name, 0.0), sells.get(name, 0.0)) for name in (*buys, *sells)},
+        "working_costs": math.fsum(costs.tolist()),
+    }
 
 
 def _flags(quotes: pd.DataFrame, unsent: pd.DataFrame) -> dict[str, list[str]]:

@@ -28,8 +28,9 @@ import numpy as np
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.order_costs import OrderFees, cash_prices, stop_prices
 from stocklean_exec.risk.findings import BLOCK, Findings
-from stocklean_exec.risk.margins import MarginPreview, check_margins
+from stocklean_exec.risk.margins import AccountMargin, MarginPreview, check_margins, current_previews
 from stocklean_exec.risk.market_closed import ADVISED_SECONDS, MarketWaits, OrderHours, market_waits
+from stocklean_exec.risk.plan_margin import MarginBook, MarginOrders, PlanMargin
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.splits import is_split_ratio
 from stocklean_exec.risk.volumes import volume_of_orders
@@ -43,7 +44,17 @@ if TYPE_CHECKING:
 
     from stocklean_exec.risk.limits import Limits
 
-__all__ = ["FOREIGN", "GROSS_ROOM", "ONE_SIDED", "UNFINISHED", "CheckContext", "OrderArrays", "evaluate", "find"]
+__all__ = [
+    "FOREIGN",
+    "GROSS_ROOM",
+    "ONE_SIDED",
+    "UNFINISHED",
+    "CheckContext",
+    "OrderArrays",
+    "evaluate",
+    "find",
+    "margin_of",
+]
 
 ONE_SIDED = "one_sided_plan"
 """Finding on a sell that funds buys which are blocked for lack of cash; approved only on request."""
@@ -59,7 +70,7 @@ GROSS_ROOM = 0.01
 
 _CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice, above usual clock differences
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
-_MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age")  # NaN in the context
+_MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age", "working_costs")  # NaN in the context
 
 Sent = tuple[str, str, str, float, float]
 """Client order id, symbol, side, quantity and time of an order that was sent."""
@@ -90,6 +101,10 @@ class CheckContext:
     splits: dict[str, float] = field(default_factory=dict)  # holdings that differ from the record by a split ratio
     previews: dict[str, MarginPreview] = field(default_factory=dict)  # what the broker said, by client order id
     hours: OrderHours = field(default_factory=OrderHours)  # of the markets of the orders
+    account_margin: AccountMargin = field(default_factory=AccountMargin)  # before the orders
+    is_margin_account: bool = False  # that is certain
+    working: dict[str, tuple[float, float]] = field(default_factory=dict)  # shares bought and sold by symbol
+    working_costs: float = 0.0  # fees and spread of the working orders, base currency
 
     def to_json(self) -> dict[str, object]:
         """All fields, ready for JSON: NaN becomes None."""
@@ -97,6 +112,7 @@ class CheckContext:
         stored |= {name: _known(getattr(self, name)) for name in _MAY_BE_UNKNOWN}
         stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
         stored["quotes"] = self.quotes.to_json()
+        stored["account_margin"] = [_known(figure) for figure in self.account_margin]
         stored["hours"] = [_known(self.hours.at), self.hours.markets, self.hours.market_of]
         return stored
 
@@ -110,6 +126,8 @@ class CheckContext:
                     "quotes": QuoteColumns.from_json(stored["quotes"]),
                     "hours": _hours(*stored.get("hours", (None, (), {}))),
                     "recent": [tuple(row) for row in stored["recent"]],
+                    "account_margin": AccountMargin(*map(_number, stored["account_margin"])),
+                    "working": {name: tuple(shares) for name, shares in stored["working"].items()},
                     "previews": {name: MarginPreview(*row) for name, row in stored["previews"].items()},
                     **{name: _number(stored[name]) for name in _MAY_BE_UNKNOWN},
                     "working_cash": -math.inf if stored["working_cash"] is None else stored["working_cash"],
@@ -430,6 +448,7 @@ def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Find
     findings.block("halted", context.halted is not None, math.nan, math.nan)
     _check_total(findings, arrays, counted, limits)
     _check_gross(findings, arrays, counted, limits, context)
+    _check_margin(findings, arrays, counted, limits, context)
     _check_cash(findings, arrays, counted, limits, context)
     return findings
 
@@ -606,6 +625,65 @@ def _check_gross(
     findings.block("max_gross", grows & (gross > limit + room), limit, gross)
     if isinstance(limits.max_gross, float | int) and arrays.unpriced:
         findings.block("gross_unknown", grows & (gross <= limit + room), limit, math.nan)
+
+
+def margin_of(arrays: OrderArrays, context: CheckContext) -> PlanMargin:
+    """Margin of the account before the orders, and at most after any of them, at the prices of the check."""
+    names = list(dict.fromkeys([*arrays.names, *context.working]))
+    more = len(names) - len(arrays.names)
+    price = np.concatenate([arrays.marks, [context.marks.get(name, 0.0) for name in names[len(arrays.names) :]]])
+    dearest = np.nan_to_num(np.fmax(arrays.value, arrays.cash_value))
+    np.maximum.at(price, arrays.codes, np.where(arrays.quantity > 0, dearest, 0.0))
+    price = np.where(price > 0, price, math.nan)
+    rate = np.array([context.rate_of(name) if context.rate_of(name) > 0 else math.nan for name in names])
+    is_dollar = [context.currencies.get(name, context.base_currency) == "USD" for name in names]
+    working = np.array([context.working.get(name, (0.0, 0.0)) for name in names]).reshape(len(names), 2)
+    slippage = np.where(arrays.buy, 1.0, -1.0) * (arrays.cash_value - arrays.value) * arrays.quantity
+    return PlanMargin(
+        context.account_margin,
+        context.is_margin_account,
+        MarginOrders(
+            arrays.codes,
+            np.where(arrays.buy, arrays.quantity, -arrays.quantity),
+            arrays.fees(arrays.quantity),
+            np.maximum(np.nan_to_num(slippage), 0.0),
+            current_previews(arrays.ids, arrays.quantity, arrays.limit, context.previews),
+        ),
+        MarginBook(
+            names,
+            np.concatenate([arrays.held, np.zeros(more)]),
+            price,
+            np.where(is_dollar, price / rate, math.nan),
+            working[:, 0],
+            working[:, 1],
+            context.working_costs,
+        ),
+    )
+
+
+def _check_margin(
+    findings: Findings,
+    arrays: OrderArrays,
+    counted: NDArray[np.float64],
+    limits: Limits,
+    context: CheckContext,
+) -> None:
+    """The most that all orders together may need, working ones included; only what adds to it is blocked."""
+    highest, least = limits.max_initial_margin, limits.min_excess_liquidity
+    if highest is None and least is None:
+        return
+    margin, chosen = margin_of(arrays, context), counted > 0
+    after, adding = margin.after(chosen), margin.adding(chosen)
+    if highest is not None:
+        findings.block("margin_unknown", adding & math.isnan(after.initial_margin), highest, math.nan)
+        findings.block(
+            "max_initial_margin", adding & (after.initial_margin > highest), highest, after.initial_margin
+        )
+    if least is not None:
+        findings.block("margin_unknown", adding & math.isnan(after.excess_liquidity), least, math.nan)
+        findings.block(
+            "min_excess_liquidity", adding & (after.excess_liquidity < least), least, after.excess_liquidity
+        )
 
 
 def _check_cash(

@@ -15,6 +15,7 @@ from stocklean_exec.portfolio.working_orders import (
     is_own,
     is_plain,
     refused_symbols,
+    trading_costs,
 )
 from stocklean_exec.schema.inputs import parse_quotes
 
@@ -188,3 +189,17 @@ def test_a_plan_that_buys_less_because_of_working_buys_says_so():
     )
     free = sx.plan_orders({"A": 0.5}, state, run_id="r", on_open_orders="net")  # there is enough for both
     assert "cash_committed" not in sx.input_warnings(free)["code"].tolist()
+
+
+def test_the_costs_of_working_orders_are_fees_and_the_distance_to_the_price_they_trade_at():
+    orders = orders_of(
+        ("A", "BUY", 10.0, 4.0),  # 6 shares at 1.00 over the mid, and a fee of 1.00
+        ("A", "BUY", 10.0, 10.0),
+        ("B", "BUY", 10.0, 0.0, 48.0),  # below the market: a fee alone
+        ("E", "BUY", 100.0, 0.0),  # 100 shares at 0.10 and a fee of 3.00, in euros
+        ("Z", "BUY", 10.0, 0.0, 7.0),  # no price
+        ("E", "BUY", 1.0, 0.0),
+    )
+    costs = trading_costs(orders.iloc[:5], parse_quotes(QUOTES), "USD", {"EUR": 1.2}).tolist()
+    assert costs == pytest.approx([7.0, 0.0, 1.0, 15.6, math.nan], nan_ok=True)
+    assert math.isnan(trading_costs(orders.iloc[5:], parse_quotes(QUOTES), "USD", {})[0])

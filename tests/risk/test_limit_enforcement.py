@@ -52,9 +52,16 @@ PREVIEW = pd.DataFrame(
         "quantity": 30.0,
         "limit_price": math.nan,
         "preview": "ok",
+        "initial_margin_before": 0.0,
         "initial_margin_after": 1_500.0,
+        "maintenance_margin_before": 0.0,
+        "maintenance_margin_after": 750.0,
+        "excess_liquidity_before": 10_000.0,
         "excess_liquidity_after": 9_000.0,
+        "commission": 1.0,
+        "commission_currency": "USD",
         "message": None,
+        "previewed_at": WHEN,
     }
 )
 SATURDAY = pd.Timestamp("2026-11-28 15:00", tz="UTC")
@@ -76,7 +83,8 @@ CHECKED = {
     "closed_market": Rule("block", "ignore", "market_closed", market={"quoted_at": SATURDAY}, now=SATURDAY),
     "duplicate_window": Rule(300.0, None, "suspected_duplicate"),
     "max_initial_margin": Rule(1_499.0, 1_500.0, "max_initial_margin", previews=PREVIEW),
-    "min_excess_liquidity": Rule(9_001.0, 9_000.0, "min_excess_liquidity", previews=PREVIEW),
+    # Half the spread of 2.00 on 30 shares, 30.00, is not in a preview.
+    "min_excess_liquidity": Rule(8_971.0, 8_970.0, "min_excess_liquidity", previews=PREVIEW),
 }
 """Limits of :func:`~stocklean_exec.check_orders`."""
 

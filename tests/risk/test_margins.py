@@ -9,9 +9,18 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.risk.findings import Findings
-from stocklean_exec.risk.margins import MarginPreview, check_margins, note_unpreviewed, read_previews
+from stocklean_exec.risk.margins import (
+    AccountMargin,
+    MarginPreview,
+    account_before,
+    check_margins,
+    current_previews,
+    note_assumptions,
+    read_previews,
+)
 
 NAN = math.nan
+AT = 1_795_532_400.0
 
 
 def table(**changes):
@@ -20,9 +29,16 @@ def table(**changes):
         "quantity": 10.0,
         "limit_price": [NAN, 5.0, NAN, NAN],
         "preview": ["ok", "refused", "no_answer", "not_previewed"],
+        "initial_margin_before": [400.0, NAN, NAN, NAN],
         "initial_margin_after": [1_000.0, NAN, NAN, NAN],
+        "maintenance_margin_before": [300.0, NAN, NAN, NAN],
+        "maintenance_margin_after": [600.0, NAN, NAN, NAN],
+        "excess_liquidity_before": [801.0, NAN, NAN, NAN],
         "excess_liquidity_after": [500.0, NAN, NAN, NAN],
+        "commission": [1.0, NAN, NAN, NAN],
+        "commission_currency": ["USD", None, None, None],
         "message": [None, "too large (201)", "late", None],
+        "previewed_at": pd.to_datetime([AT, None, None, None], unit="s", utc=True),
     }
     return pd.DataFrame(columns | changes)
 
@@ -39,7 +55,7 @@ def preview(margin=1_000.0, excess=500.0, refusal="", limit=None):
 
 def test_only_answers_and_refusals_are_read_and_a_number_that_was_not_said_is_none():
     assert read_previews(table()) == {
-        "a": MarginPreview(10.0, None, 1_000.0, 500.0, ""),
+        "a": MarginPreview(10.0, None, 1_000.0, 500.0, "", 400.0, 600.0, 300.0, 801.0, 1.0, "USD", AT),
         "b": MarginPreview(10.0, 5.0, None, None, "too large (201)"),
     }
     assert read_previews(table(message=None))["b"].refusal == "refused"
@@ -94,19 +110,59 @@ def test_a_margin_that_the_broker_did_not_say_is_a_warning_where_it_is_limited()
     assert reasons(preview(1.0, None), max_initial_margin=1.0) == [None]
 
 
-def noted(count, previews, **limits):
-    ids = [f"o{number}" for number in range(count)]
-    quantity = np.full(count, 5.0)
-    return [row["detail"] for row in note_unpreviewed(sx.Limits(**limits), ids, quantity, previews)]
+def test_what_an_order_changes_is_after_less_before():
+    one = read_previews(table())["a"]
+    assert one.before == AccountMargin(400.0, 300.0, 1_101.0)
+    assert one.changes == (600.0, 300.0, 1.0)  # equity was 801 + 300 and is 500 + 600
+    unsaid = one._replace(maintenance_margin=None)
+    assert unsaid.changes[0] == 600.0
+    assert np.isnan(unsaid.changes[1:]).all()
 
 
-def test_what_all_orders_together_need_is_said_to_be_unknown():
-    one = {"o0": MarginPreview(5.0, None, 1.0, 1.0, "")}
-    (text,) = noted(3, one, max_initial_margin=1.0)
-    assert text.startswith("1 of 3 orders have a preview of their margin, each alone")
-    assert "UNKNOWN" in text
-    assert noted(1, one, min_excess_liquidity=1.0) == []  # one order, and the broker has judged it
-    (text,) = noted(1, {}, min_excess_liquidity=1.0)
+def test_a_figure_that_the_account_does_not_report_is_that_of_the_latest_preview():
+    earlier = MarginPreview(1.0, None, 9.0, 9.0, "", 7.0, 9.0, 1.0, 2.0, at=AT - 1)
+    latest = MarginPreview(1.0, None, 9.0, 9.0, "", 400.0, 9.0, 300.0, 801.0, at=AT)
+    previews = {"a": latest, "b": earlier}
+    assert account_before(AccountMargin(), previews) == AccountMargin(400.0, 300.0, 1_101.0)
+    assert account_before(AccountMargin(1.0, NAN, 5.0), previews) == AccountMargin(1.0, 300.0, 5.0)
+    assert np.isnan(account_before(AccountMargin(), {})).all()
+
+
+def test_a_preview_is_current_for_the_same_quantity_and_limit_alone():
+    previews = {"a": MarginPreview(10.0, None, 1.0, 1.0, ""), "b": MarginPreview(10.0, 5.0, 1.0, 1.0, "")}
+
+    def current(quantity, limit, **changes):
+        found = {name: one._replace(**changes) for name, one in previews.items()}
+        return [one is not None for one in current_previews(["a", "b", "c"], quantity, limit, found)]
+
+    ten = np.full(3, 10.0)
+    assert current(ten, np.array([NAN, 5.0, NAN])) == [True, True, False]
+    assert current(ten, np.array([5.0, NAN, NAN])) == [False, False, False]
+    assert current(np.array([10.0, 11.0, 10.0]), np.array([NAN, 5.0, NAN])) == [True, False, False]
+    assert current(ten, np.array([NAN, 5.0, NAN]), refusal="no") == [False, False, False]
+
+
+KNOWN = AccountMargin(1.0, 1.0, 10.0)
+
+
+def noted(before=KNOWN, coverage=(3, 1, AT), *, assumes=True, **limits):
+    rows = note_assumptions(sx.Limits(**limits), before, coverage, assumes=assumes)
+    return [(row["code"], row["detail"]) for row in rows]
+
+
+def test_what_the_comparison_of_a_plan_rests_on_is_noted_once():
+    ((code, text),) = noted(max_initial_margin=1.0)
+    assert code == "margin_assumed"
+    assert text.startswith("1 of 3 orders have a preview of their margin; the others, and working orders, count")
     assert "previews=sx.preview_orders(orders, broker)" in text
-    assert noted(3, one) == []
-    assert noted(0, {}, max_initial_margin=1.0) == []
+    assert noted(assumes=False, max_initial_margin=1.0) == []
+    assert noted() == []
+
+
+def test_a_limit_that_cannot_be_compared_is_named_with_the_cure():
+    ((code, text),) = noted(AccountMargin(), max_initial_margin=1.0, min_excess_liquidity=1.0)
+    assert code == "margin_unknown"
+    assert "UNKNOWN and max_initial_margin and min_excess_liquidity block" in text
+    ((code, text),) = noted(AccountMargin(1.0), max_initial_margin=1.0, min_excess_liquidity=1.0)
+    assert "UNKNOWN and min_excess_liquidity block" in text
+    assert noted(AccountMargin(), coverage=(0, 0, None), max_initial_margin=1.0) == []

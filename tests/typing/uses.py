@@ -55,6 +55,8 @@ def plan_and_check(frame: pd.DataFrame, broker: sx.Broker, blotter: sx.Blotter) 
     checked = sx.check_orders(orders, limits, positions=frame, quotes=frame, cash=1e4, blotter=blotter)
     assert_type(checked, pd.DataFrame)
     assert_type(sx.check_results(checked), pd.DataFrame)
+    assert_type(sx.plan_margin(checked), pd.DataFrame)
+    assert_type(sx.margin_by_symbol(checked), pd.DataFrame)
     work = sx.WorkPolicy(
         reprice_seconds=10, reprice_to="mid", deadline="15:45 America/New_York", at_deadline="MKT"
     )
