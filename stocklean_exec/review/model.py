@@ -210,6 +210,19 @@ class OrderReview:
             totals = self.plan.impact.totals_by_decision(self.decision_status)
             return pd.DataFrame.from_dict(totals, "index", columns=["now", "approved", "passing"])
 
+    def margins(self) -> pd.DataFrame:
+        """Margin of the account now, and at most while the approved, or all eligible, orders fill, and after that.
+
+        Returns
+        -------
+        DataFrame with columns ``now``, ``approved`` and ``passing``; its index is
+        :data:`~stocklean_exec.review.margin_view.MARGIN_MEASURES`. NaN is unknown. What it rests on is said by
+        :func:`~stocklean_exec.plan_margin`.
+        """
+        with self.lock:
+            totals = self.plan.margin.totals_by_decision(self.decision_status)
+            return pd.DataFrame.from_dict(totals, "index", columns=["now", "approved", "passing"])
+
     def weights(self) -> pd.DataFrame:
         """Weights of each row's symbol: client_order_id, symbol, before, target, after (if all orders fill)."""
         with self.lock:

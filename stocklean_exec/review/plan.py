@@ -15,6 +15,7 @@ import pandas as pd
 
 from stocklean_exec.review.edits import apply_edit
 from stocklean_exec.review.impact import PlanImpact
+from stocklean_exec.review.margin_view import MarginView
 from stocklean_exec.risk.findings import BLOCK
 from stocklean_exec.risk.pre_trade_checks import PlanCheck
 from stocklean_exec.risk.rules import ONE_SIDED
@@ -70,6 +71,11 @@ class ReviewedPlan:
     def impact(self) -> PlanImpact:
         """Impact of the orders on the account; raises as :attr:`check` does."""
         return PlanImpact.of(self.check)
+
+    @cached_property
+    def margin(self) -> MarginView:
+        """Margin of the account before and at most after the orders; raises as :attr:`check` does."""
+        return MarginView.of(self.check)
 
     @cached_property
     def account(self) -> str:

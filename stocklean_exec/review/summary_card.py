@@ -9,6 +9,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.review.impact import MEASURES
+from stocklean_exec.review.margin_view import shows_margin
 from stocklean_exec.schema.html_card import card
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Reviewed", "outcome_text", "review_card"]
 
+_BOUNDS = {
+    "initial_margin": "initial margin, at most",
+    "maintenance_margin": "maintenance margin, at most",
+    "equity_with_loan": "equity with loan, at least",
+    "excess_liquidity": "excess liquidity, at least",
+}
 _STATIC_NOTE = "Static snapshot; re-run the cell to interact."
 
 
@@ -77,6 +84,11 @@ def review_card(review: Reviewed) -> str:
         table = None
     else:
         lines = [[name.replace("_", " "), *(_amount(name, value) for value in totals[name])] for name in MEASURES]
+        if shows_margin(review.plan.check):
+            margin = review.plan.margin
+            figures = margin.totals_by_decision(statuses)
+            lines += [[_BOUNDS[name], *(_amount(name, value) for value in figures[name])] for name in figures]
+            entries.append(("previews", margin.coverage_text(statuses)))
         table = (["", "now", "after approved", "after all eligible"], lines)
     state = "" if review.state == "open" else review.state
     title = f"Review of {review.run_id}: {len(review)} orders"
@@ -88,7 +100,7 @@ def _amount(measure: str, value: float) -> str:
         return "unknown"
     if measure == "orders":
         return f"{value:,.0f}"
-    return f"{value:.2%}" if MEASURES[measure].endswith("NAV") else f"{value:,.2f}"
+    return f"{value:.2%}" if MEASURES.get(measure, "").endswith("NAV") else f"{value:,.2f}"
 
 
 def outcome_text(outcome: object) -> str:

@@ -22,6 +22,10 @@ const TOTALS = [
   ["net_exposure", "Net exposure", "weight"],
   ["estimated_fees", "Est. fees", "money"],
   ["estimated_spread_cost", "Est. spread cost", "money"],
+  ["initial_margin", "Initial margin, at most", "money"],
+  ["maintenance_margin", "Maintenance margin, at most", "money"],
+  ["equity_with_loan", "Equity with loan, at least", "money"],
+  ["excess_liquidity", "Excess liquidity, at least", "money"],
 ];
 /** @type {Record<number, { word: string, mark: string }>} by direction */
 const SORTED = { 1: { word: "ascending", mark: " ▲" }, [-1]: { word: "descending", mark: " ▼" } };
@@ -79,9 +83,15 @@ const NOT_NOW = new Set(["orders", "buys", "sells", "net", "turnover", "estimate
  * @property {Record<DecisionStatus, number>} decision_counts
  * @property {Record<Verdict, number>} verdicts
  * @property {Record<string, [now: number | null, approved: number | null, passing: number | null]>} totals
+ * @property {Margin | null} margin what the figures of margin rest on; null where none are shown
  * @property {[symbol: string, before: number | null, after: number | null][]} largest weights of positions
  * @property {string[]} unpriced symbols held without a price
  * @property {string} currency
+ */
+
+/**
+ * How many of the orders that are not blocked the broker has previewed, and when the oldest preview was made.
+ * @typedef {{ orders: number, previewed: number, oldest: number | null }} Margin time in seconds since 1970
  */
 
 /**
@@ -172,6 +182,29 @@ function compareCells(one, other, direction) {
   if (typeof one === "number" && typeof other === "number") return (one - other) * direction;
   const [a, b] = [String(one), String(other)];
   return (Number(a > b) - Number(a < b)) * direction;
+}
+
+/**
+ * Say how old something is, in the largest unit of which there are at least two.
+ * @param {number} seconds
+ */
+function age(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 120) return `${whole} s`;
+  if (whole < 7200) return `${Math.floor(whole / 60)} min`;
+  if (whole < 172800) return `${Math.floor(whole / 3600)} h`;
+  return `${Math.floor(whole / 86400)} d`;
+}
+
+/**
+ * Say what the figures of margin rest on.
+ * @param {Margin} margin
+ * @param {number} now in seconds since 1970
+ */
+function marginNote({ orders, previewed, oldest }, now) {
+  const old = oldest === null ? "" : `, the oldest ${age(now - oldest)} old`;
+  const rest = previewed < orders ? " The others count with what Regulation T asks." : "";
+  return `Margin: ${previewed} of ${orders} orders by the broker's preview${previewed ? old : ""}.${rest} What a sale frees is not counted.`;
 }
 
 // -- one view ---------------------------------------------------------------------------------------------------
@@ -415,11 +448,11 @@ class View extends KernelView {
   }
 
   showTotals() {
-    const { totals, largest, unpriced, currency, decision_counts: counts } = this.loaded.head;
+    const { totals, largest, unpriced, currency, margin, decision_counts: counts } = this.loaded.head;
     const eligible = this.loaded.ids.length - counts.blocked;
     /** @type {[text: string, style: string][]} of the cells that can change, in sequence */
     const cells = [];
-    /** @param {"td" | "th"} tag @param {Attributes} attributes @param {string} text */
+    /** @param {"td" | "th" | "p"} tag @param {Attributes} attributes @param {string} text */
     const cell = (tag, attributes, text, style = "") => {
       cells.push([text, style]);
       return element(tag, { ...attributes, class: style, "data-cell": String(cells.length - 1) }, text);
@@ -448,12 +481,13 @@ class View extends KernelView {
         element("tr", {}, cell("th", { scope: "row" }, symbol),
           cell("td", {}, show(before, "weight") || "unknown"), cell("td", {}, show(after, "weight") || "unknown")))),
     );
+    const basis = margin ? [cell("p", {}, marginNote(margin, Date.now() / 1000), "slx-margin")] : [];
     const notes = unpriced.length ? [element("p", { class: "slx-note" },
       `Excluded from totals (no price): ${unpriced.slice(0, 10).join(", ")}${unpriced.length > 10 ? ", …" : ""}`)] : [];
     const shape = [cells.length, currency, ...unpriced].join("\x1f");
     if (shape !== this.totalsShape) {
       this.totalsShape = shape;
-      this.totals.replaceChildren(table, tops, ...notes);
+      this.totals.replaceChildren(table, tops, ...basis, ...notes);
       this.totalCells = [.../** @type {NodeListOf<HTMLElement>} */ (this.totals.querySelectorAll("[data-cell]"))];
       return;
     }
@@ -489,7 +523,7 @@ class View extends KernelView {
     /** @type {Partial<Record<Kind, number>>} */
     const widths = { text: 110, side: 52, shares: 82, choice: 58, price: 80, money: 104, weight: 76, verdict: 66, number: 88 };
     /** @type {Record<string, number>} */
-    const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260 };
+    const special = { symbol: 92, why: 300, client_order_id: 210, detail: 260, previewed_at: 190, previewed_margin: 120 };
     this.columns = this.loaded.columns.filter((column) => !this.hidden.has(column.name));
     this.active.column = Math.min(this.active.column, this.columns.length);
     const template = [APPROVE_WIDTH, ...this.columns.map((column) => special[column.name] ?? widths[column.kind] ?? 110)];

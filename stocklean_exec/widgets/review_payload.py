@@ -17,6 +17,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.review.edits import CHOICES, EDITABLE
+from stocklean_exec.review.margin_view import PREVIEWED, shows_margin
 from stocklean_exec.schema.account_ids import mask_account
 from stocklean_exec.schema.order_terms import has_terms
 
@@ -58,6 +59,9 @@ _COLUMNS: dict[str, tuple[str, str, bool]] = {
     "current_quantity": ("Held", "shares", False),
     "target_quantity": ("Held after", "shares", False),
     "estimated_fee": ("Est. fee", "money", False),
+    "previewed_commission": ("Fee by preview", "money", True),
+    "previewed_margin": ("Margin by preview", "money", True),
+    "previewed_at": ("Previewed", "text", True),
     "expected_cost_bps": ("Exp. cost, bp", "number", True),
     "currency": ("Currency", "text", False),
     "exchange": ("Exchange", "text", False),
@@ -114,6 +118,9 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
     filled = {name for name in frame.columns if not frame[name].isna().all()}
     used = {name for name in _SHOWN_IF_USED if has_terms(frame[[name]]).any()}
     always = {*_DERIVED, *EDITABLE, "verdict", "symbol", "side"}
+    if _was_previewed(review):
+        always |= {*PREVIEWED}
+        used |= {"estimated_fee"}  # beside what the broker says
     names = [name for name in _COLUMNS if name in always or name in filled]
     extra = [
         str(name) for name in frame.columns if name in filled and name not in _COLUMNS and name not in _NEVER_SHOWN
@@ -131,7 +138,9 @@ def column_specs(review: OrderReview) -> list[dict[str, Any]]:
 
 def rows(review: OrderReview, names: list[str] | None = None, places: list[int] | None = None) -> dict[str, Any]:
     """Cells by column as JSON values, of all rows or those at ``places``; by default what can change."""
-    wanted = _PATCHED if names is None else names
+    wanted = names
+    if wanted is None:
+        wanted = [*_PATCHED, *(PREVIEWED if _was_previewed(review) else ())]
     part = review.visible_rows(places)
     chosen = np.arange(len(review)) if places is None else np.array(places, dtype="int64")
     statuses = np.array(review.decision_status, dtype=object)[chosen].tolist()
@@ -141,6 +150,8 @@ def rows(review: OrderReview, names: list[str] | None = None, places: list[int] 
     }
     if {"weight_before", "weight_after", "estimated_fee"} & set(wanted):
         derived |= _impact_cells(review, chosen)
+    if set(PREVIEWED) & set(wanted):
+        derived |= review.plan.margin.cells(chosen.tolist())
     revisions = np.array(review.row_revisions, dtype="int64")[chosen].tolist()
     cells: dict[str, Any] = {"row_revision": revisions, "decision_status": statuses}
     for name in wanted:
@@ -169,6 +180,14 @@ def _impact_cells(review: OrderReview, places: NDArray[np.int64]) -> dict[str, l
         "weight_after": _known(after[places].tolist()),
         "estimated_fee": _known(impact.fees[places].tolist()),
     }
+
+
+def _was_previewed(review: OrderReview) -> bool:
+    """Whether the broker was asked about any order of the plan."""
+    try:
+        return bool(review.plan.check.context.previews)
+    except InputError:  # a frame that lost its check
+        return False
 
 
 def _known(values: list[float]) -> list[float | None]:
@@ -229,8 +248,15 @@ def head(review: OrderReview) -> dict[str, Any]:
         eligible = np.array(statuses, dtype=object) != "blocked"
         largest = [[symbol, *_known([before, after])] for symbol, before, after in impact.largest(eligible)]
         unpriced = impact.unpriced
+        margin = None
+        if shows_margin(review.plan.check):
+            totals = review.plan.margin.totals_by_decision(statuses)
+            measures |= {name: _known(values) for name, values in totals.items()}
+            margin = dict(
+                zip(("orders", "previewed", "oldest"), review.plan.margin.coverage(statuses), strict=True)
+            )
     except InputError:  # a frame that lost its check
-        measures, largest, unpriced = {}, [], []
+        measures, largest, unpriced, margin = {}, [], [], None
     return {
         "run": review.run_id,
         "badge": review.badge,
@@ -243,6 +269,7 @@ def head(review: OrderReview) -> dict[str, Any]:
         "decision_counts": {name: statuses.count(name) for name in ("approved", "rejected", "open", "blocked")},
         "verdicts": review.verdicts,
         "totals": measures,
+        "margin": margin,
         "largest": largest,
         "unpriced": unpriced,
         "currency": review.plan.currency,

@@ -9,6 +9,7 @@ import pytest
 
 import stocklean_exec as sx
 from tests.extras import need
+from tests.review.previewed_orders import review_previewed_orders
 
 expect = need("playwright.sync_api", "browser").expect
 pytestmark = pytest.mark.once  # the page is the same whichever Python feeds it
@@ -120,6 +121,25 @@ def test_totals_are_shown_now_after_approved_and_after_passing(join, review):
     assert line("estimated_fees") == ["", "1.00", "4.01"]
     assert line("estimated_spread_cost") == ["", "0.10", "5.40"]
     expect(page.locator(".slx-totals table").nth(1)).to_contain_text("SPY0.00 %10.00 %")
+
+
+def test_margin_of_previews_is_shown_for_the_account_and_for_the_orders_that_have_one(join, review):
+    page = join(review_previewed_orders()).open(width=1_600)
+    line = page.locator('tr[data-measure="initial_margin"]')
+    expect(line).to_have_text("Initial margin, at most600.00600.001,600.00")
+    note = page.locator(".slx-margin")
+    expect(note).to_contain_text("Margin: 1 of 3 orders by the broker's preview, the oldest ")
+    expect(cell(page, SPY, "previewed_margin")).to_have_text("500.00")
+    expect(cell(page, SPY, "previewed_commission")).to_have_text("1.25")
+    expect(cell(page, SPY, "previewed_at")).to_have_text("2026-11-23 14:56:00 UTC")
+    expect(cell(page, TLT, "previewed_margin")).to_have_text("")
+    type_into(page, SPY, "quantity", "9")
+    expect(cell(page, SPY, "previewed_margin")).to_have_text("")  # it was of another quantity
+    expect(note).to_contain_text("Margin: 0 of 3 orders")
+    expect(line).to_have_text("Initial margin, at most600.00600.001,550.00")
+
+    plain = join(review).open()
+    assert plain.locator('.slx-margin, tr[data-measure="initial_margin"]').count() == 0
 
 
 def test_five_thousand_orders_scroll_and_only_those_in_view_are_drawn(join):

@@ -12,7 +12,7 @@ async function load(file, ...names) {
   return import(`data:text/javascript,${encodeURIComponent(script)}`);
 }
 
-const { show, crc32, compareCells } = await load("review.js", "show", "crc32", "compareCells");
+const { show, crc32, compareCells, age, marginNote } = await load("review.js", "show", "crc32", "compareCells", "age", "marginNote");
 const { clockTime } = await load("live.js", "clockTime");
 
 const checksum = (...parts) => {
@@ -68,4 +68,23 @@ test("times are shown in UTC, and invalid ones not at all", () => {
   assert.equal(clockTime("2026-11-23T17:00:05.250+01:00"), "16:00:05");
   assert.equal(clockTime(null), "");
   assert.equal(clockTime("yesterday"), "");
+});
+
+test("ages are told in the largest unit of which there are two", () => {
+  assert.deepEqual([-1, 0, 119.9, 120, 7199, 7200, 172799, 172800].map(age), [
+    "0 s", "0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d",
+  ]);
+});
+
+test("what the margin rests on is told with coverage and age", () => {
+  assert.equal(
+    marginNote({ orders: 3, previewed: 1, oldest: 1000 }, 1240),
+    "Margin: 1 of 3 orders by the broker's preview, the oldest 4 min old. The others count with what Regulation T asks. " +
+      "What a sale frees is not counted.",
+  );
+  assert.equal(
+    marginNote({ orders: 2, previewed: 2, oldest: null }, 0),
+    "Margin: 2 of 2 orders by the broker's preview. What a sale frees is not counted.",
+  );
+  assert.ok(marginNote({ orders: 2, previewed: 0, oldest: null }, 0).startsWith("Margin: 0 of 2 orders by the broker's preview. The"));
 });

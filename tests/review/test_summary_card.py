@@ -7,6 +7,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.review.summary_card import outcome_text, review_card
+from tests.review.previewed_orders import review_previewed_orders
 from tests.review.three_orders import review_three_orders
 
 
@@ -48,3 +49,11 @@ def test_the_outcome_of_a_started_run_says_how_to_view_it():
 def test_final_statuses_are_counted_by_name():
     states = pd.DataFrame({"status": ["FILLED", "REJECTED", "FILLED"]})
     assert outcome_text(states) == "2 FILLED, 1 REJECTED"
+
+
+def test_the_card_has_the_margin_and_what_it_rests_on_where_an_order_was_previewed(review):
+    made = review_card(review_previewed_orders())
+    assert "initial margin, at most" in made
+    assert "1,600.00" in made
+    assert "1 of 3 orders, the oldest of 2026-11-23 14:56:00 UTC" in made
+    assert "margin, at most" not in review_card(review)

@@ -8,6 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.widgets.review_payload import column_specs, head, rows, screen_digest
+from tests.review.previewed_orders import PREVIEWED_AT, review_previewed_orders
 from tests.review.three_orders import HOSTILE, review_three_orders
 
 
@@ -135,3 +136,27 @@ def test_a_plan_that_lost_its_check_can_still_be_displayed(review):
     assert head(plain)["totals"] == {}
     assert rows(plain, ["weight_after"])["weight_after"] == [None] * 3
     assert "Review of r: 3 orders" in plain._repr_html_()
+
+
+def test_margin_and_commission_of_previews_are_beside_the_estimate_where_an_order_was_previewed(review):
+    previewed = review_previewed_orders()
+    shown = {spec["name"]: spec["default"] for spec in column_specs(previewed)}
+    names = [name for name in shown if name.startswith(("estimated_", "previewed_"))]
+    assert names == ["estimated_fee", "previewed_commission", "previewed_margin", "previewed_at"]
+    assert all(shown[name] for name in names)
+    cells = rows(previewed, names)
+    assert cells["estimated_fee"][:2] == [1.0, 1.0]
+    assert cells["previewed_commission"] == [1.25, None, None]
+    assert cells["previewed_margin"] == [500.0, None, None]
+    assert head(previewed)["totals"]["initial_margin"] == [600.0, 600.0, 1_600.0]
+    assert head(previewed)["margin"] == {"orders": 3, "previewed": 1, "oldest": PREVIEWED_AT.timestamp()}
+    json.dumps([cells, head(previewed)], allow_nan=False)
+    # an edit of the order takes its preview away, in a patch as in a snapshot
+    previewed.edit("r-SPY-BUY", quantity=9)
+    assert rows(previewed, places=[0])["previewed_margin"] == [None]
+    assert head(previewed)["margin"] == {"orders": 3, "previewed": 0, "oldest": None}
+
+    assert not any(name.startswith("previewed") for name in [spec["name"] for spec in column_specs(review)])
+    assert not any(name.startswith("previewed") for name in rows(review))
+    assert head(review)["margin"] is None
+    assert "initial_margin" not in head(review)["totals"]
