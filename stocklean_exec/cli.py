@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from stocklean_exec.review.model import OrderReview
+
 __all__ = ["main"]
 
 _UNANSWERED = "sent; no answer of the broker is on record"
@@ -258,6 +260,13 @@ def _print_warnings(frame: pd.DataFrame) -> None:
         print(f"warning: {symbol}{warning['detail']} [{warning['code']}]")
 
 
+def _print_margin(review: OrderReview) -> None:
+    """Print the margin of the account, and at most after the plan."""
+    covered = review.plan.margin.coverage_text(review.decision_status)
+    figures = review.margins()[["now", "passing"]].rename(columns={"passing": "bound"}).rename_axis("margin")
+    _show(f"Margin now, and at most after the plan (previews: {covered})", figures)
+
+
 def _print_held_back(frame: pd.DataFrame) -> int:
     """Print how many trades the plan has left out, by reason; return how many."""
     from stocklean_exec.portfolio.held_back import held_back  # noqa: PLC0415 - heavy; other commands do without
@@ -401,6 +410,13 @@ def _add_rebalance(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         default="wait",
         help="in a cash account, whether the proceeds of unsettled sales may buy",
     )
+    rebalance.add_argument(
+        "--previews",
+        type=int,
+        default=0,
+        metavar="N",
+        help="ask the broker what the N largest orders would do to margin; TWS is asked once a minute",
+    )
     add_work_options(rebalance)
     rebalance.add_argument("--yes", action="store_true", help="send without asking, in an open market")
     rebalance.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
@@ -496,7 +512,7 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.execution.cancellation import own_working_orders  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.run_lock import account_lock  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - heavy
-    from stocklean_exec.rebalancing import cancel_first, prepare  # noqa: PLC0415 - heavy
+    from stocklean_exec.rebalancing import cancel_first, prepare_async  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - heavy
     from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
@@ -524,10 +540,11 @@ def _rebalance(options: argparse.Namespace) -> int:
             cancelled = background.blocking(cancel_first)(
                 targets, broker, blotter, run_id=options.run_id, timeout=options.timeout
             )
-        review = prepare(
+        review = background.blocking(prepare_async)(
             targets,
             broker,
             blotter,
+            previews=options.previews,
             run_id=options.run_id,
             limits=limits,
             nav=options.nav,
@@ -558,6 +575,8 @@ def _rebalance(options: argparse.Namespace) -> int:
         )
         _show(f"Plan of {options.run_id} for {broker}", review.orders, _PLAN_COLUMNS)
         _print_warnings(review.orders)
+        if options.previews and len(review):
+            _print_margin(review)
         left_out = _print_held_back(review.orders)
         if review.work_text:
             print(f"\nworked: {review.work_text}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import numbers
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from stocklean_exec import background
-from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.errors import BrokerError, InputError, Problem
 from stocklean_exec.execution.cancellation import cancel_orders, own_working_orders
 from stocklean_exec.execution.funding import FundingOptions
+from stocklean_exec.execution.order_previews import preview_orders_async
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.execution.work_plan import check_work
 from stocklean_exec.portfolio.alignment import parse_nav
@@ -25,7 +27,8 @@ from stocklean_exec.schema.files import read_targets
 from stocklean_exec.schema.frame_validator import add_warnings, merge_warnings, warning_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from stocklean_exec.execution.work_plan import Work
     from stocklean_exec.portfolio.account_state import AccountState
 
-__all__ = ["prepare", "rebalance", "rebalance_async"]
+__all__ = ["prepare", "prepare_async", "rebalance", "rebalance_async"]
 
 _SENT_BY_HAND = (
     "It is in a basket file: a person may send it, or has sent it since the last reconciliation. If it will not "
@@ -59,6 +62,7 @@ async def rebalance_async(
     account_kind: AccountKind | None = None,
     unsettled: Unsettled = "wait",
     work: Work | None = None,
+    previews: int | Iterable[str] = 0,
     **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
 ) -> pd.DataFrame:
     """Plan, check, approve and submit in one call. A dry run, the default, sends and records nothing.
@@ -80,6 +84,9 @@ async def rebalance_async(
     one_sided : send the sells also where the cash check has blocked the buys they fund; see
         :meth:`~stocklean_exec.OrderReview.approve_all`
     funding, funding_timeout, account_kind, unsettled, work : see :func:`~stocklean_exec.submit_orders`
+    previews : how many of the largest orders the broker is asked about before they are checked, or their client
+        order ids; see :func:`~stocklean_exec.preview_orders`. TWS is asked once in 60 seconds. The account is then
+        read again, and the plan is checked with it as it is
     plan_options : options of :func:`~stocklean_exec.plan_orders`; ``open_orders`` are by default those working at
         the broker, whoever placed them, and those of this blotter whose status is unknown. Plain ones that are on
         record in this blotter count as filled; the symbols of others are rejected (``open_order_exists``) unless
@@ -108,10 +115,11 @@ async def rebalance_async(
     cancelled = None
     if plan_options.get("on_open_orders") == "cancel" and not dry_run:
         cancelled = await cancel_first(targets, broker, blotter, run_id=run_id, timeout=timeout)
-    review = prepare(
+    review = await prepare_async(
         targets,
         broker,
         blotter,
+        previews=previews,
         run_id=run_id,
         limits=limits,
         nav=nav,
@@ -160,28 +168,126 @@ def prepare(
     for their market to open are blocked. With ``on_open_orders="cancel"``, ``cancelled`` is what
     :func:`cancel_first` has done; without it, the plan is as it would be after the cancels.
     """
-    wanted = read_targets(targets)
-    state = broker.account_state(wanted, fx=plan_options.get("fx"))
-    _check_base_currency(state, plan_options.get("base_currency"))
-    open_orders = plan_options.pop("open_orders", None)
-    if open_orders is None:
-        open_orders = _open_orders(state, broker, blotter, run_id)
-    plan_options.setdefault("on_open_orders", "net")
-    notes: list[dict[str, object]] = []
-    if plan_options["on_open_orders"] == "cancel":
-        open_orders, notes = _after_cancels(open_orders, cancelled)
-    if names_strategies(wanted):
-        state = state.with_strategies(blotter.strategy_positions(state))
-    state = replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
-    orders = add_warnings(plan_orders(wanted, state, run_id=run_id, **plan_options), notes)
-    limits = limits or Limits()
-    if unattended and limits.closed_market is None:
-        limits = replace(limits, closed_market="block")
-    record = _Unhalted(blotter) if sending else blotter
-    checked = check_orders(orders, limits, state, blotter=record, fx=plan_options.get("fx"))
-    if work is not None:
-        check_work(checked, work, broker.now(), limits)
-    return review_orders(add_warnings(checked, _unfinished_runs(checked, blotter)), work=work)
+    draft = _Draft.of(targets, broker, blotter, run_id, nav, plan_options, cancelled)
+    return draft.checked(limits, sending=sending, unattended=unattended, work=work, now=broker.now())
+
+
+async def prepare_async(
+    targets: object,
+    broker: Broker,
+    blotter: Blotter,
+    *,
+    previews: int | Iterable[str] = 0,
+    run_id: str,
+    limits: Limits | None = None,
+    nav: float | None = None,
+    sending: bool = False,
+    unattended: bool = False,
+    cancelled: Cancelled | None = None,
+    work: Work | None = None,
+    **plan_options: Any,  # noqa: ANN401 - passed to plan_orders, which declares them
+) -> OrderReview:
+    """Do what :func:`prepare` does, and ask the broker for ``previews`` of orders between plan and check.
+
+    Raises
+    ------
+    BrokerError
+        Positions changed while the previews were made: the plan was for others.
+    """
+    draft = _Draft.of(targets, broker, blotter, run_id, nav, plan_options, cancelled)
+    table = None
+    if len(draft.orders) and previews != 0:
+        is_count = isinstance(previews, numbers.Real)
+        options: dict[str, Any] = {"most": previews} if is_count else {"names": previews}
+        table = await preview_orders_async(draft.orders, broker, **options)
+        draft = draft.read_again()
+    return draft.checked(
+        limits, sending=sending, unattended=unattended, previews=table, work=work, now=broker.now()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A plan that is not checked yet, the account that it was made for, and what reads that."""
+
+    orders: pd.DataFrame
+    state: AccountState
+    blotter: Blotter
+    fx: Mapping[str, float] | None
+    read: Callable[[], AccountState]
+
+    @classmethod
+    def of(
+        cls,
+        targets: object,
+        broker: Broker,
+        blotter: Blotter,
+        run_id: str,
+        nav: float | None,
+        plan_options: dict[str, Any],
+        cancelled: Cancelled | None,
+    ) -> _Draft:
+        """Read the account, and plan."""
+        wanted, fx = read_targets(targets), plan_options.get("fx")
+        given = plan_options.pop("open_orders", None)
+        plan_options.setdefault("on_open_orders", "net")
+        notes: list[dict[str, object]] = []
+
+        def read() -> AccountState:
+            state = broker.account_state(wanted, fx=fx)
+            _check_base_currency(state, plan_options.get("base_currency"))
+            open_orders = _open_orders(state, broker, blotter, run_id) if given is None else given
+            if plan_options["on_open_orders"] == "cancel":
+                open_orders, notes[:] = _after_cancels(open_orders, cancelled)
+            if names_strategies(wanted):
+                state = state.with_strategies(blotter.strategy_positions(state))
+            return replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
+
+        state = read()
+        orders = add_warnings(plan_orders(wanted, state, run_id=run_id, **plan_options), notes)
+        return cls(orders, state, blotter, fx, read)
+
+    def read_again(self) -> _Draft:
+        """The same plan with the account as it is now.
+
+        Raises
+        ------
+        BrokerError
+            Its positions are others.
+        """
+        state = self.read()
+        if _shares(state) != _shares(self.state):
+            text = "positions changed while orders were previewed, and the plan is for those before; plan again"
+            raise BrokerError(text)
+        return replace(self, state=state)
+
+    def checked(
+        self,
+        limits: Limits | None,
+        *,
+        sending: bool,
+        unattended: bool,
+        previews: pd.DataFrame | None = None,
+        work: Work | None = None,
+        now: datetime,
+    ) -> OrderReview:
+        """Check the plan and how it is to be worked; return its review."""
+        limits = limits or Limits()
+        if unattended and limits.closed_market is None:
+            limits = replace(limits, closed_market="block")
+        record = _Unhalted(self.blotter) if sending else self.blotter
+        checked = check_orders(self.orders, limits, self.state, blotter=record, fx=self.fx, previews=previews)
+        if work is not None:
+            check_work(checked, work, now, limits)
+        return review_orders(add_warnings(checked, _unfinished_runs(checked, self.blotter)), work=work)
+
+
+def _shares(state: AccountState) -> dict[tuple[str, int], float]:
+    """Shares held by symbol and contract."""
+    held = state.positions
+    numbered = held["con_id"].fillna(0).astype("int64").tolist()
+    rows = zip(held["symbol"].tolist(), numbered, held["quantity"].tolist(), strict=True)
+    return {(symbol, number): shares for symbol, number, shares in rows if shares}
 
 
 class Cancelled(NamedTuple):

@@ -236,6 +236,18 @@ def test_a_dry_run_shows_the_plan_and_sends_and_records_nothing(folder, capsys):
 
 
 @pytest.mark.slow
+def test_a_rebalance_shows_the_margin_of_the_plan_where_orders_are_previewed(folder, capsys):
+    assert main(rebalance("--dry-run", "--previews", "1")) == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"Margin now, and at most after the plan \(previews: 1 of 2 orders, the oldest of .* UTC\)", out
+    )
+    assert re.search(r"initial_margin +0 +[\d,]+", out)
+    assert main(rebalance("--dry-run")) == 0
+    assert "Margin" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_report_of_a_run_is_one_file_also_while_another_process_trades(folder, capsys):
     assert main(rebalance("--yes")) == 0
     capsys.readouterr()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
-from stocklean_exec.errors import HaltedError, IdempotencyConflictError, InputError
+from stocklean_exec.errors import BrokerError, HaltedError, IdempotencyConflictError, InputError
 from stocklean_exec.rebalancing import prepare
 
 MARKET = {"SPY": 100.0, "TLT": 50.0}
@@ -196,6 +197,63 @@ def test_rebalance_can_be_awaited_or_called_inside_a_running_loop(blotter):
 def test_prepare_returns_a_review_of_the_checked_plan(blotter):
     review = prepare(TARGETS, broker_of(), blotter, run_id="r")
     assert repr(review) == "<OrderReview r: 2 orders, 0 approved, 0 rejected, 2 open, 0 blocked>"
+
+
+# -- what-if before sending --------------------------------------------------------------------------------
+
+
+class Previewing(MockBroker):
+    """A mock filler that notes what it is asked, and may trade meanwhile."""
+
+    def __init__(self, trades=None):
+        super().__init__(MARKET, cash=10_000.0)
+        self.asked, self.read, self.trades = [], 0, trades
+
+    def account_figures(self):
+        self.read += 1
+        return super().account_figures()
+
+    async def preview(self, ticket):
+        self.asked.append(ticket.symbol)
+        if self.trades is not None:
+            await self.place(replace(ticket, client_order_id="other", quantity=1.0, symbol=self.trades))
+        return await super().preview(ticket)
+
+
+def test_the_largest_or_the_named_orders_are_previewed_before_the_check(blotter):
+    broker, found = Previewing(), []
+    limits = sx.Limits(max_initial_margin=3_500.0)
+
+    def look(review):
+        found.append((review.plan.margin.coverage_text(review.decision_status)[:6], review.verdicts["pass"]))
+
+    options = {"approve": look, "limits": limits, "reserve": 0}
+    sx.rebalance(TARGETS, broker, blotter, run_id="r", previews=1, **options)
+    assert (broker.asked, broker.read) == (["SPY"], 2)  # the account is read again after it
+    sx.rebalance(TARGETS, broker, blotter, run_id="r", previews=["r-TLT-BUY", "r-SPY-BUY"], **options)
+    assert broker.asked == ["SPY", "TLT", "SPY"]
+    sx.rebalance(TARGETS, broker, blotter, run_id="r", **options)
+    assert (len(broker.asked), broker.read) == (3, 5)
+    # 50 SPY at 100 and 40 TLT at 50 need half of 7,000.
+    assert found == [("1 of 2", 2), ("2 of 2", 2), ("0 of 2", 2)]
+    tight = sx.Limits(max_initial_margin=3_499.0)
+    plan = sx.rebalance(TARGETS, broker, blotter, run_id="r", previews=2, limits=tight, reserve=0, approve="ann")
+    assert plan["reasons"].tolist() == ["max_initial_margin"] * 2
+    assert not plan["approved"].any()
+
+
+def test_a_number_of_previews_below_zero_and_an_unknown_order_are_errors(blotter):
+    for previews, text in ((-1, "most"), (["r-X-BUY"], "'r-X-BUY' is none of the orders")):
+        with pytest.raises(InputError, match=text):
+            sx.rebalance(TARGETS, Previewing(), blotter, run_id="r", previews=previews)
+
+
+def test_positions_that_change_while_orders_are_previewed_end_the_plan(blotter):
+    with pytest.raises(BrokerError, match="plan again"):
+        sx.rebalance(
+            TARGETS, Previewing(trades="TLT"), blotter, run_id="r", previews=1, approve="ann", dry_run=False
+        )
+    assert blotter.runs().empty
 
 
 # -- a plan that is refused on one side ------------------------------------------------------------------------

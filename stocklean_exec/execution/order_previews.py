@@ -57,7 +57,8 @@ async def preview_orders_async(
 ) -> pd.DataFrame:
     """Ask the broker what orders would do to the account's margin; nothing is sent.
 
-    A preview is of one order alone, against the account as it is now. Margins of orders do not add up.
+    A preview is of one order alone, against the account as it is now. What previews change does not add up;
+    :func:`~stocklean_exec.plan_margin` says what the whole plan may need.
 
     Parameters
     ----------
@@ -84,8 +85,8 @@ async def preview_orders_async(
     previewed_at                               when
     =========================================  =================================================================
 
-    Given to :func:`~stocklean_exec.check_orders` as ``previews=``, it is compared with ``max_initial_margin`` and
-    ``min_excess_liquidity``.
+    Given to :func:`~stocklean_exec.check_orders` as ``previews=``, each order alone, and the bound of all of them
+    together, is compared with ``max_initial_margin`` and ``min_excess_liquidity``; a review shows both.
 
     Raises
     ------

@@ -64,6 +64,7 @@ def plan_and_check(frame: pd.DataFrame, broker: sx.Broker, blotter: sx.Blotter) 
     review = sx.review_orders(checked, broker, blotter, by="me", work=work)
     assert_type(review, sx.OrderReview)
     assert_type(review.result(), pd.DataFrame)
+    assert_type(review.margins(), pd.DataFrame)
     assert_type(sx.residual_orders("run-1", blotter, quotes={"SPY": 400.0}), pd.DataFrame)
     return review
 
