@@ -98,7 +98,7 @@ def margin_by_symbol(checked: pd.DataFrame) -> pd.DataFrame:
     DataFrame, a row for each symbol with an order that is not blocked, or with a working one
 
     ===================  ===================================================================================
-    symbol
+    symbol               with an order
     orders               of the plan; 0 where only working orders are counted
     basis                ``preview`` of the only order, ``regulation_t``, or ``frees`` where none adds margin
     initial_margin       added at most, base currency; NaN if unknown
