@@ -47,6 +47,12 @@ _NUMBERS = (
 _NEEDED = ("client_order_id", *_NUMBERS, "preview", "commission_currency", "message", "previewed_at")
 
 
+_BAND = 0.05
+"""Part by which initial margin may have moved since a preview for it to be of the same account. A stated choice,
+as for NAV and holdings: prices move margin by a few percent on a wild day, trades by more."""
+_CENTS = 0.02  # two amounts that are rounded to cents
+
+
 class AccountMargin(NamedTuple):
     """Margin of an account, in its base currency; NaN where it is not known.
 
@@ -100,6 +106,18 @@ class MarginPreview(NamedTuple):
         maintenance = _number(self.maintenance_margin_before)
         equity = _number(self.excess_liquidity_before) + maintenance
         return AccountMargin(_number(self.initial_margin_before), maintenance, equity)
+
+    def is_of(self, account: AccountMargin) -> bool:
+        """Whether the account still has about the initial margin that it had; True where that is not known.
+
+        Examples
+        --------
+        >>> preview = MarginPreview(10.0, None, 1_500.0, 8_249.0, "", 1_000.0)
+        >>> preview.is_of(AccountMargin(1_040.0)), preview.is_of(AccountMargin(0.0))
+        (True, False)
+        """
+        before, now = self.before.initial_margin, account.initial_margin
+        return not abs(before - now) > max(_BAND * max(before, now), _CENTS)
 
     @property
     def changes(self) -> tuple[float, float, float]:
@@ -185,14 +203,21 @@ def current_previews(
     quantity: NDArray[np.float64],
     limit_price: NDArray[np.float64],
     previews: Mapping[str, MarginPreview],
+    account: AccountMargin,
 ) -> list[MarginPreview | None]:
-    """The preview of each order; None without one, and for an order that was edited since, or would be refused."""
+    """The preview of each order as it is, in the account as it is; None without one.
+
+    One of an order that was edited since, or would be refused, or of an account that has traded since, is none.
+    """
     if not previews:
         return [None] * len(ids)
     rows = zip(ids, quantity.tolist(), limit_price.tolist(), strict=True)
     return [
         found
-        if (found := previews.get(name)) is not None and not found.refusal and _same(found.terms, terms)
+        if (found := previews.get(name)) is not None
+        and not found.refusal
+        and _same(found.terms, terms)
+        and found.is_of(account)
         else None
         for name, *terms in rows
     ]
@@ -209,11 +234,12 @@ def check_margins(
     limit_price: NDArray[np.float64],
     limits: Limits,
     previews: Mapping[str, MarginPreview],
+    account: AccountMargin,
 ) -> None:
     """Compare the preview of each order alone with ``max_initial_margin`` and ``min_excess_liquidity``.
 
-    An order that the broker would refuse is blocked. One that was edited since its preview, or whose margin the
-    broker did not say, is a warning.
+    An order that the broker would refuse is blocked. One that was edited since its preview, or whose account has
+    traded since, or whose margin the broker did not say, is a warning. ``account`` is the account now.
     """
     if not previews or not ids:
         return
@@ -221,7 +247,8 @@ def check_margins(
     terms = np.array([(math.nan, math.nan) if one is None else one.terms for one in found])
     is_previewed = np.array([one is not None for one in found], dtype=bool)
     same_limit = (terms[:, 1] == limit_price) | (np.isnan(terms[:, 1]) & np.isnan(limit_price))
-    is_current = is_previewed & (terms[:, 0] == quantity) & same_limit
+    same_account = np.array([one is None or one.is_of(account) for one in found], dtype=bool)
+    is_current = is_previewed & (terms[:, 0] == quantity) & same_limit & same_account
     findings.warn("preview_outdated", is_previewed & ~is_current & (quantity > 0), math.nan, terms[:, 0])
     refused = np.array([bool(one and one.refusal) for one in found], dtype=bool)
     findings.block("preview_refused", is_current & refused, math.nan, math.nan)
@@ -241,7 +268,12 @@ def check_margins(
 
 
 def note_assumptions(
-    limits: Limits, before: AccountMargin, coverage: tuple[int, int, float | None], *, assumes: bool
+    limits: Limits,
+    before: AccountMargin,
+    coverage: tuple[int, int, float | None],
+    unpriced: list[str],
+    *,
+    assumes: bool,
 ) -> list[dict[str, object]]:
     """Note once what the comparison of all orders together with the limits on margin rests on.
 
@@ -249,21 +281,28 @@ def note_assumptions(
     ----------
     before : margin of the account now
     coverage : number of orders, of those with a preview, and the time of the oldest
+    unpriced : symbols whose margin is not known for lack of a price or an exchange rate
     assumes : whether any order adds margin that no preview tells
     """
     needed = {"max_initial_margin": before.initial_margin, "min_excess_liquidity": before.excess_liquidity}
     limited = [name for name in needed if getattr(limits, name) is not None]
     orders, previewed, _ = coverage
     unknown = [name for name in limited if math.isnan(needed[name])]
-    if not orders:
+    if not orders or not limited:
         return []
+    if unpriced and not unknown:
+        text = (
+            f"no price or exchange rate of working orders in {', '.join(unpriced)}, so what the plan needs of "
+            "margin is UNKNOWN, and what may add to it is blocked; cancel them, or give quotes of them"
+        )
+        return [warning_row("margin_unknown", text, table="open_orders")]
     if unknown:
         text = (
             f"the account's margin is not known, so what the plan needs is UNKNOWN and {' and '.join(unknown)} "
             "block what may add to it; give check_orders the broker's account state"
         )
         return [warning_row("margin_unknown", text, table="orders")]
-    if limited and assumes:
+    if assumes:
         text = (
             f"{previewed} of {orders} orders have a preview of their margin; the others, and working orders, "
             "count with what Regulation T asks, which the broker's house margin may exceed. check_orders("

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -408,7 +409,9 @@ def _assumptions(check: PlanCheck) -> list[dict[str, object]]:
     """What the comparison of the plan with the limits on margin rests on."""
     margin, chosen = margin_of(check.arrays, check.context), check.arrays.quantity > 0
     assumes = "regulation_t" in margin.bases(chosen)
-    return note_assumptions(check.limits, margin.before, margin.coverage(chosen), assumes=assumes)
+    unknown = np.isnan(margin.by_symbol(chosen)[0]).tolist()
+    unpriced = sorted(compress(margin.book.names, unknown))
+    return note_assumptions(check.limits, margin.before, margin.coverage(chosen), unpriced, assumes=assumes)
 
 
 def unsent_orders(recorded: pd.DataFrame, run_ids: set[str]) -> pd.DataFrame:

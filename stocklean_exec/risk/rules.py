@@ -442,7 +442,15 @@ def evaluate(arrays: OrderArrays, limits: Limits, context: CheckContext) -> Find
     _check_short(findings, arrays, limits)
     _check_ratio(findings, arrays, limits, context)
     _check_lists(findings, arrays, limits, context)
-    check_margins(findings, arrays.ids, arrays.quantity, arrays.limit, limits, context.previews)
+    check_margins(
+        findings,
+        arrays.ids,
+        arrays.quantity,
+        arrays.limit,
+        limits,
+        context.previews,
+        context.account_margin,
+    )
     _check_hours(findings, arrays, limits)
     counted = np.where(findings.worst == BLOCK, 0.0, arrays.quantity)
     findings.block("halted", context.halted is not None, math.nan, math.nan)
@@ -647,7 +655,7 @@ def margin_of(arrays: OrderArrays, context: CheckContext) -> PlanMargin:
             np.where(arrays.buy, arrays.quantity, -arrays.quantity),
             arrays.fees(arrays.quantity),
             np.maximum(np.nan_to_num(slippage), 0.0),
-            current_previews(arrays.ids, arrays.quantity, arrays.limit, context.previews),
+            current_previews(arrays.ids, arrays.quantity, arrays.limit, context.previews, context.account_margin),
         ),
         MarginBook(
             names,

@@ -89,7 +89,21 @@ def test_working_orders_count_and_one_without_a_price_makes_the_bound_unknown():
     assert sx.plan_margin(found)["bound"]["equity_with_loan"] == 10_000.0 - 3.0
     rows = sx.margin_by_symbol(found).set_index("symbol")
     assert rows.loc["KO", ["orders", "basis", "initial_margin"]].tolist() == [0, "regulation_t", 500.0]
-    assert checked(working)["reasons"].tolist() == ["margin_unknown"] * 2
+    unknown = checked(working)
+    assert unknown["reasons"].tolist() == ["margin_unknown"] * 2
+    assert "working orders in GLD" in sx.input_warnings(unknown).set_index("code")["detail"]["margin_unknown"]
+
+
+def test_a_preview_from_before_the_account_traded_does_not_count():
+    broker, state, orders = planned(held={"KO": 100})
+    orders = orders[orders["symbol"] == "KO"]
+    previews = sx.preview_orders(orders, broker)
+    assert previews["initial_margin_after"].tolist() == [0.0]  # the sale of all
+    sold = replace(state, _positions=state.positions.iloc[:0], initial_margin=0.0, maintenance_margin=0.0)
+    checked = sx.check_orders(orders, sx.Limits(allow_short=True), sold, previews=previews)
+    assert checked["reasons"].tolist() == ["preview_outdated"]
+    # 100 KO at 10 are sold short: half of them, and 5.00 a share to be kept, which is as much
+    assert sx.plan_margin(checked)["bound"].tolist()[:2] == [500.0, 500.0]
 
 
 def test_a_frame_that_was_not_checked_is_an_error():

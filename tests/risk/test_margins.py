@@ -43,9 +43,9 @@ def table(**changes):
     return pd.DataFrame(columns | changes)
 
 
-def reasons(previews, quantity=10.0, limit=NAN, **limits):
-    findings = Findings(1)
-    check_margins(findings, ["a"], np.array([quantity]), np.array([limit]), sx.Limits(**limits), previews)
+def reasons(previews, quantity=10.0, limit=NAN, account=None, **limits):
+    findings, now = Findings(1), account or AccountMargin()
+    check_margins(findings, ["a"], np.array([quantity]), np.array([limit]), sx.Limits(**limits), previews, now)
     return findings.reasons()
 
 
@@ -103,6 +103,23 @@ def test_an_empty_plan_is_checked_with_previews_of_other_orders():
     assert checked["verdict"].tolist() == []
 
 
+def test_a_preview_of_an_account_that_has_traded_since_does_not_count_and_is_a_warning():
+    previews = {"a": preview()["a"]._replace(initial_margin_before=1_000.0)}
+    for now, expected in (
+        (1_052.0, None),
+        (1_053.0, "preview_outdated"),
+        (951.0, None),
+        (949.0, "preview_outdated"),
+    ):
+        assert reasons(previews, account=AccountMargin(now)) == [expected]
+    nothing = {"a": preview()["a"]._replace(initial_margin_before=0.0)}
+    assert reasons(nothing, account=AccountMargin(0.01)) == [None]
+    assert reasons(nothing, account=AccountMargin(1.0)) == ["preview_outdated"]
+    ten, none = np.array([10.0]), np.array([NAN])
+    assert current_previews(["a"], ten, none, previews, AccountMargin(1_000.0)) == [previews["a"]]
+    assert current_previews(["a"], ten, none, previews, AccountMargin(500.0)) == [None]
+
+
 def test_a_margin_that_the_broker_did_not_say_is_a_warning_where_it_is_limited():
     assert reasons(preview(None, None)) == [None]
     assert reasons(preview(None, 500.0), max_initial_margin=1.0) == ["margin_unknown"]
@@ -133,7 +150,7 @@ def test_a_preview_is_current_for_the_same_quantity_and_limit_alone():
 
     def current(quantity, limit, **changes):
         found = {name: one._replace(**changes) for name, one in previews.items()}
-        return [one is not None for one in current_previews(["a", "b", "c"], quantity, limit, found)]
+        return [one is not None for one in current_previews(["a", "b", "c"], quantity, limit, found, KNOWN)]
 
     ten = np.full(3, 10.0)
     assert current(ten, np.array([NAN, 5.0, NAN])) == [True, True, False]
@@ -145,8 +162,8 @@ def test_a_preview_is_current_for_the_same_quantity_and_limit_alone():
 KNOWN = AccountMargin(1.0, 1.0, 10.0)
 
 
-def noted(before=KNOWN, coverage=(3, 1, AT), *, assumes=True, **limits):
-    rows = note_assumptions(sx.Limits(**limits), before, coverage, assumes=assumes)
+def noted(before=KNOWN, coverage=(3, 1, AT), unpriced=(), *, assumes=True, **limits):
+    rows = note_assumptions(sx.Limits(**limits), before, coverage, list(unpriced), assumes=assumes)
     return [(row["code"], row["detail"]) for row in rows]
 
 
@@ -166,3 +183,6 @@ def test_a_limit_that_cannot_be_compared_is_named_with_the_cure():
     ((code, text),) = noted(AccountMargin(1.0), max_initial_margin=1.0, min_excess_liquidity=1.0)
     assert "UNKNOWN and min_excess_liquidity block" in text
     assert noted(AccountMargin(), coverage=(0, 0, None), max_initial_margin=1.0) == []
+    ((code, text),) = noted(unpriced=["GLD", "KO"], max_initial_margin=1.0)
+    assert (code, text[:55]) == ("margin_unknown", "no price or exchange rate of working orders in GLD, KO,")
+    assert noted(unpriced=["GLD"]) == []
