@@ -206,7 +206,7 @@ async def prepare_async(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Draft:
     """A plan that is not checked yet, the account that it was made for, and what reads that."""
 
