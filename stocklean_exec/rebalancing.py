@@ -240,7 +240,7 @@ class _Draft:
             if plan_options["on_open_orders"] == "cancel":
                 open_orders, notes[:] = _after_cancels(open_orders, cancelled)
             if names_strategies(wanted):
-                state = state.with_strategies(blotter.strategy_positions(state))
+                state = state.with_strategies(blotter.strategy_book(state))
             return replace(state, nav=state.nav if nav is None else parse_nav(nav), _open_orders=open_orders)
 
         state = read()

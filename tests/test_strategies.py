@@ -232,6 +232,48 @@ def test_the_example_of_the_readme_runs(broker, blotter):
     ]
 
 
+def resting(*rows):
+    return pd.DataFrame(rows, columns=["symbol", "action", "quantity"])
+
+
+def test_the_same_targets_again_order_nothing_twice_while_the_order_works(blotter):
+    # 45 of GLD for value and 20 for trend; 20 are filled, 14 and 6 of them, and the rest works.
+    broker = mock(fill_plan=resting(("GLD", "fill", 20.0), ("GLD", "rest", None)))
+    assign(blotter, broker)
+    targets = targets_of({"GLD": 0.15, "SPY": 0.4}, {"GLD": 0.1, "SPY": 0.3})
+    rebalance(targets, broker, blotter, "one", timeout=0.2)
+    assert broker.open_orders()["client_order_id"].tolist() == ["one-GLD-BUY"]
+    again = rebalance(targets, broker, blotter, "two", timeout=0.2)
+    assert again[again["symbol"] == "GLD"].empty
+    assert len(broker.open_orders()) == 1
+
+
+def test_one_strategy_trades_while_the_order_of_another_works(blotter):
+    broker = mock(fill_plan=resting(("GLD", "fill", 10.0), ("GLD", "rest", None)))
+    assign(blotter, broker)
+    value = pd.DataFrame({"symbol": ["GLD", "SPY"], "weight": [0.08, 0.24], "strategy": "value"})
+    rebalance(value, broker, blotter, "one", timeout=0.2)  # 40 of GLD, of which 10 are filled
+    broker._steps.clear()  # from now on the market fills new orders
+    trend = pd.DataFrame({"symbol": ["GLD", "SPY"], "weight": [0.04, 0.12], "strategy": "trend"})
+    done = rebalance(trend, broker, blotter, "two", timeout=0.2)
+    assert done[["symbol", "quantity", "status"]].to_numpy().tolist() == [["GLD", 20.0, "FILLED"]]
+    held = blotter.strategy_positions(broker.positions()).set_index(["symbol", "strategy"])["quantity"]
+    assert held["GLD"].to_dict() == {"trend": 20.0, "value": 10.0}
+    assert sx.reconcile(broker, blotter).empty
+
+
+def test_what_was_filled_while_nobody_recorded_it_is_not_bought_again(tmp_path, blotter):
+    broker = mock(fill_plan=resting(("GLD", "rest", None)))
+    assign(blotter, broker)
+    targets = targets_of({"GLD": 0.15, "SPY": 0.4}, {"SPY": 0.3})
+    rebalance(targets, broker, blotter, "one", timeout=0.2)
+    # The next day: the order has been filled, and the record does not know it.
+    broker = mock(positions={**HELD, "GLD": 45}, cash=50_000)
+    row = rebalance(targets, broker, blotter, "two", dry_run=True).set_index("symbol").loc["GLD"]
+    assert (row["status"], row["reason"]) == ("REJECTED", "open_order_exists")
+    assert "sx.resume('one', broker, blotter)" in row["detail"]
+
+
 CHILD = """
 import os, sys
 import stocklean_exec as sx

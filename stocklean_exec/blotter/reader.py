@@ -32,6 +32,7 @@ from stocklean_exec.schema.paths import local_path
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
 from stocklean_exec.strategies.attribution import CROSSINGS, holdings, positions_by_strategy, table_of
 from stocklean_exec.strategies.division import read_quantities
+from stocklean_exec.strategies.strategy_book import StrategyBook, recorded_orders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -235,6 +236,35 @@ class BlotterReader:
         """Signed shares of the strategies in ``account``, by symbol and strategy."""
         frames = (self.orders(), self.crossings(), self.assignments())
         return holdings(*(frame[frame["account"] == account] for frame in frames))
+
+    def strategy_book(self, positions: object = None, *, account: str | None = None) -> StrategyBook:
+        """Everything that a plan needs to know of the strategies of an account; for ``state.with_strategies``.
+
+        Parameters
+        ----------
+        positions : what the account holds now, ``broker.positions()`` or an account state
+        account : needed where several are on record, and ``positions`` is no state
+
+        Raises
+        ------
+        InputError
+            Several accounts are on record.
+
+        Examples
+        --------
+        >>> import stocklean_exec as sx
+        >>> state = sx.AccountState.of({"SPY": 100}, {"SPY": 400.0}, nav=50_000, account="DU1")
+        >>> with sx.open_blotter() as blotter:
+        ...     given = sx.assign_positions(blotter, {"value": {"SPY": 60}}, positions=state, by="me")
+        ...     state.with_strategies(blotter.strategy_book(state)).strategies
+        {'SPY': {'value': 60.0}}
+        """
+        account = account or self.strategy_account(positions)
+        orders = self.orders()
+        return StrategyBook(
+            holdings=self.strategy_holdings(account),
+            working=recorded_orders(orders[orders["account"] == account]),
+        )
 
     def strategy_account(self, positions: object = None) -> str | None:
         """Account of a state, else the only one on record; None where none is.

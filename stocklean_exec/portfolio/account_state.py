@@ -25,6 +25,7 @@ from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.order_input import parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
 from stocklean_exec.strategies.holdings import parse_holdings
+from stocklean_exec.strategies.strategy_book import StrategyBook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,7 +90,7 @@ class AccountState:
     _cash_by_currency: pd.DataFrame | None = field(default=None, repr=False)
     _fx: pd.DataFrame | None = field(default=None, repr=False)
     _contract_quotes: pd.DataFrame | None = field(default=None, repr=False)
-    _strategies: Mapping[str, Mapping[str, float]] | None = field(default=None, repr=False)
+    _strategies: StrategyBook | None = field(default=None, repr=False)
     _trading_hours: pd.DataFrame | None = field(default=None, repr=False)
 
     @property
@@ -149,14 +150,21 @@ class AccountState:
     @property
     def strategies(self) -> dict[str, dict[str, float]] | None:
         """Signed shares of each strategy, by symbol; None if not given by :meth:`with_strategies`."""
-        return None if self._strategies is None else {name: dict(own) for name, own in self._strategies.items()}
+        book = self._strategies
+        return None if book is None else {symbol: dict(own) for symbol, own in book.holdings.items()}
 
-    def with_strategies(self, holdings: object) -> AccountState:
+    @property
+    def strategy_book(self) -> StrategyBook | None:
+        """What the record says of the strategies; None if not given by :meth:`with_strategies`."""
+        return self._strategies
+
+    def with_strategies(self, strategies: object) -> AccountState:
         """Return the same state with what each strategy holds of its positions; the rest belongs to nobody.
 
         Parameters
         ----------
-        holdings : ``blotter.strategy_positions(state)``, or signed shares: ``{"value": {"SPY": 60}}``
+        strategies : ``blotter.strategy_book(state)``, which also knows whose the working orders are; or holdings
+            alone, in signed shares: ``{"value": {"SPY": 60}}``, or ``blotter.strategy_positions(state)``
 
         Raises
         ------
@@ -169,7 +177,9 @@ class AccountState:
         >>> state.with_strategies({"value": {"SPY": 60}}).strategies
         {'SPY': {'value': 60.0}}
         """
-        return replace(self, _strategies=parse_holdings(holdings, unassigned=True))
+        if isinstance(strategies, StrategyBook):
+            return replace(self, _strategies=strategies)
+        return replace(self, _strategies=StrategyBook(parse_holdings(strategies, unassigned=True)))
 
     @classmethod
     def of(

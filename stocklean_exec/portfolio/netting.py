@@ -19,6 +19,7 @@ import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.portfolio.account_state import AccountState
+from stocklean_exec.portfolio.strategy_orders import WorkingOrders
 from stocklean_exec.schema.arrow_tables import frame_of_arrow
 from stocklean_exec.schema.frame_validator import (
     HELD_BACK,
@@ -63,7 +64,7 @@ _CROSSED_TYPES = ("MKT", "LMT", "MOC", "LOC", "MIDPRICE", "REL")
 """Types whose shares may cross between strategies: all that trade at the market, and not only beyond some
 price."""
 _HINT = (
-    "give the state with what each strategy holds, state.with_strategies(blotter.strategy_positions(state)): "
+    "give the state with what each strategy holds, state.with_strategies(blotter.strategy_book(state)): "
     "else one strategy would sell the shares of another"
 )
 
@@ -125,15 +126,19 @@ def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> p
     the strategies, a fraction of the account's NAV, and ``strategies`` says what each wants (JSON). It is to be
     planned with a state that knows who holds what; :func:`~stocklean_exec.rebalance` does so::
 
-        own = blotter.strategy_positions(state)
+        own = blotter.strategy_book(state)
         orders = sx.plan_orders(targets, state.with_strategies(own), run_id="run-1")
 
     Each strategy is planned with its own positions alone; ``unlisted`` says what to do with those that its own
     targets do not list. What one sells and another buys passes inside, at the mid and without commission, as soon
     as the approved plan is recorded, whether or not the order for the rest fills; where the order has a limit,
     at the decision price, which must be within the limits of both (``strategies_opposed``). A symbol whose order
-    is not approved does not pass. A symbol with working orders is refused (``open_order_exists``), also where they
-    would be netted otherwise: whose they are is not known until they end.
+    is not approved does not pass.
+
+    Working orders count as in any plan (``on_open_orders``, ``foreign_orders``): with ``"net"``, what a recorded
+    order of strategies still trades counts for those who wanted it, and what another order trades for nobody. A
+    symbol is refused (``open_order_exists``) where the plan would trade against a working order, and where the
+    record says that an order works and the broker does not show it: :func:`~stocklean_exec.resume` that run first.
 
     Raises
     ------
@@ -312,9 +317,8 @@ def plan_strategies(plan: _Plan, targets: object, positions: object, options: Pl
     ----------
     plan : :func:`~stocklean_exec.plan_orders`, for the targets of one strategy
     targets : those of all strategies
-    positions : a state with what each strategy holds
-    options : for each plan. Symbols with working orders are refused, also with ``on_open_orders="net"``: it is not
-        known whose they are
+    positions : a state with what each strategy holds, and has working
+    options : for each plan
 
     Raises
     ------
@@ -329,8 +333,16 @@ def plan_strategies(plan: _Plan, targets: object, positions: object, options: Pl
         raise InputError("positions", [Problem("strategies_unknown", text, column=STRATEGY)])
     parts = _parts_of_rows(targets)
     _check_gross(parts, options["max_gross"])
-    plans = _plan_each(plan, parts, state, options)
-    return _Netting(state, plans, parts, options).orders()
+    given = options["open_orders"]
+    working = WorkingOrders.of(
+        state.open_orders if given is None else given,
+        None if state.strategy_book is None else state.strategy_book.working,
+        options["run_id"],
+        options["on_open_orders"],
+        options["foreign_orders"],
+    )
+    plans = _plan_each(plan, parts, state, working, options)
+    return _Netting(state, plans, parts, working, options).orders()
 
 
 def _parts_of_rows(targets: object) -> dict[str, _Part]:
@@ -380,6 +392,7 @@ def _plan_each(
     plan: _Plan,
     parts: dict[str, _Part],
     state: AccountState,
+    working: WorkingOrders,
     options: PlanOptions,
 ) -> dict[str, pd.DataFrame]:
     total = math.fsum(part.share for part in parts.values())
@@ -387,10 +400,9 @@ def _plan_each(
     plans, problems = {}, []
     for name, part in parts.items():
         own = options.copy()
+        own["open_orders"], own["on_open_orders"] = working.as_seen_by(name), working.on_open_orders
         if isinstance(reserve, (int, float)) and not isinstance(reserve, bool):
             own["reserve"] = reserve * part.share / total
-        if options["on_open_orders"] == "net":
-            own["on_open_orders"] = "reject"
         try:
             plans[name] = plan(part.targets, _state_of(state, name, part.share), **own)
         except InputError as error:
@@ -411,7 +423,9 @@ def _state_of(state: AccountState, strategy: str, share: float) -> AccountState:
     missing = [symbol for symbol in shares if symbol not in listed]
     rows = pd.concat([rows, pd.DataFrame({"symbol": missing, "quantity": 0.0})]) if missing else rows
     held = parse_positions(rows.assign(quantity=rows["symbol"].map(shares)).reset_index(drop=True))
-    return replace(state, nav=state.nav * share, cash=math.nan, _positions=held, _strategies=None)
+    return replace(
+        state, nav=state.nav * share, cash=math.nan, _positions=held, _open_orders=None, _strategies=None
+    )
 
 
 # -- netting -------------------------------------------------------------------------------------------------
@@ -425,9 +439,10 @@ class _Netting:
         state: AccountState,
         plans: dict[str, pd.DataFrame],
         parts: dict[str, _Part],
+        working: WorkingOrders,
         options: PlanOptions,
     ) -> None:
-        self._state, self._plans, self._options = state, plans, options
+        self._state, self._plans, self._working, self._options = state, plans, working, options
         given = [orders for orders in plans.values() if len(orders)]
         self._rows = pd.concat(given, ignore_index=True) if given else next(iter(plans.values()))
         self._records: list[dict[Any, Any]] = self._rows.to_dict("records")
@@ -499,12 +514,20 @@ class _Netting:
 
     def _refusals(self, symbol: str, places: list[int]) -> Iterator[tuple[str, str]]:
         """Reasons for which a symbol cannot be netted."""
-        parts, account = self._own.get(symbol, {}), self._held.get(symbol, 0.0)
+        # With what works counted as filled: a fill may be in the account, and not on record yet.
+        held, working = self._own.get(symbol, {}), self._working.parts.get(symbol, {})
+        parts = {name: held.get(name, 0.0) + working.get(name, 0.0) for name in {**held, **working}}
+        account = self._held.get(symbol, 0.0) + self._working.totals.get(symbol, 0.0)
         if unexplained(parts, account):
-            text = f"the strategies hold {math.fsum(parts.values()):g} together, and the account {account:g}"
+            when = " once what works is filled" if symbol in self._working.totals else ""
+            text = f"the strategies hold {math.fsum(parts.values()):g} together{when}, and the account {account:g}"
             yield "strategy_break", f"{text}: see sx.reconcile, and say what each holds with sx.assign_positions"
         if symbol in self._several:
             yield "strategy_break", "it is held in several contracts, and strategies hold symbols"
+        net = math.fsum(map(self._signed, places))
+        refused = self._working.refusals.get((symbol, "BUY" if net > 0 else "SELL"))
+        if refused and net:
+            yield "open_order_exists", refused
         sides = {
             side: [row for row in map(self._records.__getitem__, places) if row["side"] == side] for side in _SIDES
         }
@@ -573,7 +596,7 @@ class _Netting:
         for symbol, shares in after.items():
             currency = currencies.get(symbol)
             rate = rates.get(currency if isinstance(currency, str) else state.base_currency, 0.0)
-            value = abs(shares) * prices.get(symbol, 0.0) * rate
+            value = abs(shares + self._working.totals.get(symbol, 0.0)) * prices.get(symbol, 0.0) * rate
             gross += 0.0 if math.isnan(value) else value
         return max(float(options["max_gross"]), gross / state.nav)
 

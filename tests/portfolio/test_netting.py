@@ -11,6 +11,9 @@ from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio import planner
 from stocklean_exec.portfolio.netting import names_strategies
 from stocklean_exec.strategies.attribution import read_crosses
+from stocklean_exec.strategies.division import Division
+from stocklean_exec.strategies.holdings import parse_holdings
+from stocklean_exec.strategies.strategy_book import RecordedOrder, StrategyBook
 
 PRICES = {"SPY": 400.0, "TLT": 100.0, "GLD": 200.0}
 HALVES = {"value": 0.5, "trend": 0.5}
@@ -275,7 +278,88 @@ def test_a_symbol_without_a_price_is_refused_for_all_strategies():
     assert rows.loc["SPY", "status"] == "NEW"
 
 
-def test_working_orders_refuse_their_symbol_because_nobody_knows_whose_they_are():
+def book_of(own, **working):
+    """A book with working orders ``name=(symbol, quantities, filled)``."""
+    recorded = {
+        name: RecordedOrder(
+            "earlier", symbol, "BUY" if sum(each.values()) > 0 else "SELL", "PARTIAL", Division(each), filled
+        )
+        for name, (symbol, each, filled) in working.items()
+    }
+    return StrategyBook(parse_holdings(own), recorded)
+
+
+def working_of(name, symbol, side, quantity, filled=0.0, **columns):
+    row = {
+        "client_order_id": name,
+        "symbol": symbol,
+        "side": side,
+        "quantity": quantity,
+        "filled_quantity": filled,
+    }
+    return pd.DataFrame([{**row, "order_type": "LMT", "limit_price": 390.0, "is_own": True} | columns])
+
+
+def test_what_works_counts_for_those_who_wanted_it():
+    # value wants 75 shares, holds 40 and gets 15 more of the 30 that are left: it buys 20. trend wants 50, and
+    # holds 20 and gets 15: it buys 15. Of 60 ordered 30 are filled, half of them each.
+    own = {"value": {"SPY": 40}, "trend": {"SPY": 20}}
+    state = state_of({"SPY": 60}, {}, open_orders=working_of("w", "SPY", "BUY", 60.0, 30.0))
+    state = state.with_strategies(book_of(own, w=("SPY", {"value": 30.0, "trend": 30.0}, 30.0)))
+    targets = sx.net_targets({"value": {"SPY": 0.6}, "trend": {"SPY": 0.4}}, HALVES)
+    assert wishes(plan(targets, state, on_open_orders="net")) == {
+        "SPY": ("BUY", 35.0, {"trend": 15.0, "value": 20.0})
+    }
+
+
+def test_a_fill_that_is_not_on_record_is_nobodys_loss():
+    # The broker has filled 20 of 30 that trend sells, the record has none of it: the account has 80, and trend 30.
+    state = state_of({"SPY": 80}, {}, open_orders=working_of("w", "SPY", "SELL", 30.0, 20.0))
+    state = state.with_strategies(
+        book_of({"value": {"SPY": 70}, "trend": {"SPY": 30}}, w=("SPY", {"trend": -30.0}, 0.0))
+    )
+    targets = sx.net_targets({"value": {"SPY": 0.4}, "trend": {"SPY": 0.0, "TLT": 0.1}}, HALVES)
+    # value goes from 70 to 50 shares; trend, which sells its 30 already, sells no more.
+    assert wishes(plan(targets, state, on_open_orders="net"))["SPY"] == ("SELL", 20.0, {"value": -20.0})
+
+
+def test_more_than_the_account_will_have_is_a_break():
+    # Somebody sold 30 of the account by hand; what works does not bring them back.
+    state = state_of({"SPY": 70}, {}, open_orders=working_of("w", "SPY", "BUY", 10.0))
+    state = state.with_strategies(book_of({"value": {"SPY": 100}}, w=("SPY", {"value": 10.0}, 0.0)))
+    rows = plan(sx.net_targets({"value": {"SPY": 0.8}}), state, on_open_orders="net")
+    assert rows["reason"].tolist() == ["strategy_break"]
+    assert "hold 110 together once what works is filled, and the account 80" in rows["detail"].tolist()[0]
+
+
+def test_an_order_of_nobody_that_sells_what_strategies_hold_is_a_break():
+    state = state_of({"SPY": 100}, {}, open_orders=working_of("plain", "SPY", "SELL", 30.0))
+    state = state.with_strategies(book_of({"value": {"SPY": 100}}))
+    rows = plan(sx.net_targets({"value": {"SPY": 0.2}}), state, on_open_orders="net")
+    assert rows["reason"].tolist() == ["strategy_break"]
+
+
+def test_one_strategy_does_not_trade_against_the_working_order_of_another():
+    state = state_of({"SPY": 60}, {}, open_orders=working_of("w", "SPY", "BUY", 30.0))
+    state = state.with_strategies(book_of({"value": {"SPY": 60}}, w=("SPY", {"trend": 30.0}, 0.0)))
+    rows = plan(sx.net_targets({"value": {"SPY": 0.2, "TLT": 0.1}}), state, on_open_orders="net").set_index(
+        "symbol"
+    )
+    assert rows["reason"].fillna("").to_dict() == {"SPY": "open_order_exists", "TLT": ""}
+    assert "a SELL might trade against it" in rows.loc["SPY", "detail"]
+    cancelled = plan(sx.net_targets({"value": {"SPY": 0.2}}), state, on_open_orders="cancel")
+    assert wishes(cancelled) == {"SPY": ("SELL", 10.0, {"value": -10.0})}
+
+
+def test_gross_exposure_counts_what_works():
+    # 100 of SPY are nobody's, 40,000; an order brings value 25 more, 10,000; it buys TLT for 80,000 of 100,000.
+    state = state_of({"SPY": 100}, {}, open_orders=working_of("w", "SPY", "BUY", 25.0))
+    state = state.with_strategies(book_of({}, w=("SPY", {"value": 25.0}, 0.0)))
+    orders = plan(sx.net_targets({"value": {"TLT": 0.8, "SPY": 0.1}}), state, on_open_orders="net")
+    assert orders[["symbol", "max_gross"]].to_numpy().tolist() == [["TLT", 1.3]]
+
+
+def test_working_orders_refuse_their_symbol_where_it_is_not_known_whose_they_are():
     working = pd.DataFrame({"symbol": ["SPY"], "side": ["BUY"], "quantity": [5.0], "is_own": [True]})
     state = state_of({}, {}, open_orders=working)
     rows = plan(sx.net_targets({"value": {"SPY": 0.1, "TLT": 0.1}}), state, on_open_orders="net").set_index(

@@ -79,6 +79,7 @@ def trade(approved: pd.DataFrame, blotter: sx.Blotter) -> None:
     opening = {"value": {"SPY": 60}, "trend": {"SPY": 40}}
     assert_type(sx.assign_positions(blotter, opening, positions=broker.positions(), by="me"), pd.DataFrame)
     assert_type(blotter.strategy_positions(), pd.DataFrame)
+    assert_type(blotter.strategy_book(account="DU1").positions, pd.DataFrame)
     assert_type(blotter.crossings("run-1"), pd.DataFrame)
     assert_type(blotter.assignments(), pd.DataFrame)
     assert_type(
