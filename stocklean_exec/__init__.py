@@ -27,6 +27,7 @@ from stocklean_exec._version import __version__
 if TYPE_CHECKING:
     from stocklean_exec.blotter.assignments import assign_positions
     from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
+    from stocklean_exec.blotter.recorded_splits import record_split
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.factory import connect
     from stocklean_exec.brokers.ib.diagnostics import diagnose, doctor
@@ -196,6 +197,7 @@ __all__ = [
     "rebalance_async",
     "reconcile",
     "reconcile_async",
+    "record_split",
     "report",
     "residual_orders",
     "resume",
@@ -240,6 +242,7 @@ _HOME = {
     ),
     "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
     "blotter.assignments": ("assign_positions",),
+    "blotter.recorded_splits": ("record_split",),
     "brokers.base": ("Broker",),
     "calendars.hours": ("market_hours",),
     "risk.pre_trade_checks": ("Limits", "check_orders", "check_results"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stocklean_exec.blotter.blotter import Blotter
 
-__all__ = ["assign_positions"]
+__all__ = ["assign_positions", "check_texts"]
 
 
 def assign_positions(
@@ -33,8 +33,8 @@ def assign_positions(
     """Say how much of the account's positions belongs to which strategy, and record it.
 
     What a strategy is to hold is given, not a change: the same call again changes nothing. Symbols that are not
-    named stay as they are; 0 gives a strategy's shares back to nobody. After a split, or a trade by hand, say what
-    each strategy holds now.
+    named stay as they are; 0 gives a strategy's shares back to nobody. After a trade by hand, say what each
+    strategy holds now; after a split, :func:`~stocklean_exec.record_split`.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def assign_positions(
         for symbol, own in parse_holdings(holdings).items()
         for strategy, shares in own.items()
     }
-    _check_texts(by, reason)
+    check_texts(by=by, reason=reason)
     known = blotter.strategy_positions(positions, account=account)
     account = account or blotter.strategy_account(positions)
     if account is None:
@@ -90,14 +90,18 @@ def assign_positions(
         if strategy != UNASSIGNED
     }
     _check_sums({**own, **wanted}, held, {symbol for symbol, _ in wanted})
-    _record(blotter, account, {key: wanted[key] - own.get(key, 0.0) for key in wanted}, by, reason)
+    changes = {key: round(wanted[key] - own.get(key, 0.0), 8) for key in wanted}
+    # That a change of the account is no split is worth a record, though nobody's shares change by it.
+    doubtful = blotter.strategy_book(positions, account=account).splits
+    _record(blotter, account, {key: one for key, one in changes.items() if one or key[0] in doubtful}, by, reason)
     return blotter.strategy_positions(positions, account=account)
 
 
-def _check_texts(by: object, reason: object) -> None:
+def check_texts(**texts: object) -> None:
+    """Refuse texts that are required and are empty, by their names."""
     problems = [
         Problem("option_invalid", f"{name} is required", column=name)
-        for name, value in (("by", by), ("reason", reason))
+        for name, value in texts.items()
         if not isinstance(value, str) or not value.strip()
     ]
     if problems:
@@ -127,10 +131,9 @@ def _record(blotter: Blotter, account: str, changes: dict[tuple[str, str], float
             account=account,
             symbol=symbol,
             code=strategy,
-            quantity=round(shares, 8),
+            quantity=shares,
             message=note,
         )
         for (symbol, strategy), shares in changes.items()
-        if round(shares, 8)
     ]
     blotter.record(events).result()

@@ -48,6 +48,9 @@ kind                      meaning
                           order (``message``: JSON, signed shares by strategy)
 ``assigned``              a person gave ``quantity`` shares of ``account`` to a strategy (``code``), or took them
                           from it where negative (``message``: JSON, by whom and why)
+``split``                 a person recorded a split of ``symbol`` in ``account`` that took effect at
+                          ``occurred_at``, new shares for old ones by ``code``: the account has ``quantity`` shares
+                          more (NULL if unknown), strategies those in ``message`` (JSON, also by whom and why)
 ``run_started`` ...       about a run: ``run_started``, ``run_ended``, ``run_blocked``, ``run_cancelled``
 ``session``               a connection of ``client_id``, whose next order id is ``order_id``; with ``code`` planned
                           the one that planned the run's batch ``attempt``
@@ -127,6 +130,7 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "decision": ("client_order_id", "occurred_at", "code", "message"),
     "crossed": ("run_id", "symbol"),
     "assigned": ("occurred_at", "account", "symbol", "code"),
+    "split": ("occurred_at", "account", "symbol"),
     "run_started": ("run_id", "attempt"),
     "run_ended": ("run_id", "attempt"),
     "run_blocked": ("run_id", "occurred_at"),

@@ -11,8 +11,9 @@ import os
 import tempfile
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import pandas as pd
@@ -21,7 +22,7 @@ from stocklean_exec import database
 from stocklean_exec.blotter.database_file import check_path, connect, migrate
 from stocklean_exec.blotter.events import EXPORTED
 from stocklean_exec.blotter.file_lock import reading
-from stocklean_exec.blotter.holdings import recorded_holdings
+from stocklean_exec.blotter.holdings import recorded_holdings, unrecorded_splits
 from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.schema import extra_columns
@@ -35,10 +36,10 @@ from stocklean_exec.strategies.division import read_quantities
 from stocklean_exec.strategies.strategy_book import StrategyBook, recorded_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["ASSIGNMENTS", "BlotterReader", "blotter_card", "holdings_of", "read_blotter"]
+__all__ = ["ASSIGNMENTS", "SPLITS", "BlotterReader", "blotter_card", "holdings_of", "read_blotter"]
 
 ASSIGNMENTS = {
     "assigned_at": "datetime64[us, UTC]",
@@ -50,6 +51,17 @@ ASSIGNMENTS = {
     "reason": "str",
 }
 """Columns of :meth:`BlotterReader.assignments`; ``quantity`` is the change, in signed shares."""
+
+SPLITS = {
+    "split_at": "datetime64[us, UTC]",
+    "account": "str",
+    "symbol": "str",
+    "ratio": "str",
+    "quantity": "float64",
+    "by": "str",
+    "reason": "str",
+}
+"""Columns of :meth:`BlotterReader.splits`; ``quantity`` is the change of the account's shares, NaN if unknown."""
 
 _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
     "runs": (RUNS, ("started_at", "ended_at", "approved_at"), "started_at, run_id"),
@@ -147,14 +159,32 @@ class BlotterReader:
         """
         return self._read("quotes", run_id)
 
-    def last_book(self, account: str) -> pd.DataFrame:
-        """Holdings of ``account`` when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``."""
+    def last_book(self, account: str, before: datetime | None = None) -> pd.DataFrame:
+        """Holdings of ``account`` when its last run began: ``what``, ``symbol``, ``quantity``, ``taken_at``.
+
+        Splits since then that are on record count, as if the shares had been split when it began. With ``before``,
+        its last run before that.
+        """
+        return self._books(account, before, "QUALIFY taken_at = max(taken_at) OVER ()").drop(columns="recorded_at")
+
+    def _books(self, account: str, before: datetime | None = None, which: str = "") -> pd.DataFrame:
+        """Holdings at the start of runs, with the recorded splits until the next one."""
+        end = datetime.max.replace(tzinfo=UTC) if before is None else before
         frame = self._frame(
-            "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at FROM main.recorded_books "
-            "WHERE account = ? QUALIFY taken_at = max(taken_at) OVER () ORDER BY what, symbol",
-            [account],
+            "SELECT what, symbol, quantity, epoch_us(taken_at) AS taken_at, epoch_us(recorded_at) AS recorded_at "  # noqa: S608 - constants
+            "FROM main.recorded_books "
+            f"WHERE account = ? AND taken_at < ? {which} ORDER BY taken_at, what, symbol",
+            [account, end],
         )
-        return frame.assign(taken_at=pd.to_datetime(frame["taken_at"].astype("Int64"), unit="us", utc=True))
+        for name in ("taken_at", "recorded_at"):
+            frame[name] = pd.to_datetime(frame[name].astype("Int64"), unit="us", utc=True)
+        splits = self.splits()
+        splits = splits[(splits["account"] == account) & splits["quantity"].notna() & (splits["split_at"] < end)]
+        for at, symbol, change in splits[["split_at", "symbol", "quantity"]].itertuples(index=False):
+            earlier = frame.loc[frame["taken_at"] < at, "taken_at"]
+            is_last = frame["taken_at"] == (earlier.max() if len(earlier) else pd.NaT)
+            frame.loc[is_last & (frame["what"] == "position") & (frame["symbol"] == symbol), "quantity"] += change
+        return frame
 
     def crossings(self, run_id: str | None = None) -> pd.DataFrame:
         """What crossed from one strategy to another, without an order, oldest first.
@@ -181,16 +211,38 @@ class BlotterReader:
         return table_of(rows, CROSSINGS)
 
     def assignments(self) -> pd.DataFrame:
-        """What persons gave to strategies, and took from them, oldest first: :data:`ASSIGNMENTS`."""
+        """What persons gave to strategies, and took from them, oldest first: :data:`ASSIGNMENTS`.
+
+        What a split changed is a row for each strategy.
+        """
+        rows = self._decisions("assigned", at="assigned_at", code="strategy")
+        for row in self._decisions("split"):
+            note = {"assigned_at": row["at"], "reason": f"{row['reason']} {row['code']}"}
+            rows += [
+                {**row, **note, "strategy": strategy, "quantity": change}
+                for strategy, change in row["strategies"].items()
+                if change
+            ]
+        return table_of(rows, ASSIGNMENTS)
+
+    def splits(self) -> pd.DataFrame:
+        """Splits that persons have recorded, oldest first: :data:`SPLITS`."""
+        rows = self._decisions("split", at="split_at", code="ratio")
+        return table_of(rows, SPLITS).sort_values("split_at", ignore_index=True)
+
+    def _decisions(self, kind: str, **names: str) -> list[dict[str, Any]]:
+        """Events of one kind with their notes (``by``, ``reason``, ``strategies``), in the order of recording.
+
+        ``names`` are other names of columns.
+        """
         found = self._frame(
-            "SELECT epoch_us(occurred_at) AS assigned_at, account, code AS strategy, symbol, quantity, message "
-            "FROM main.facts WHERE kind = 'assigned' ORDER BY number"
+            "SELECT epoch_us(occurred_at) AS at, account, code, symbol, quantity, message "
+            "FROM main.facts WHERE kind = ? ORDER BY number",
+            [kind],
         )
-        found["assigned_at"] = pd.to_datetime(found["assigned_at"].astype("Int64"), unit="us", utc=True)
-        notes = [json.loads(text) for text in found.pop("message")]
-        return found.assign(
-            **{name: pd.array([note[name] for note in notes], dtype="str") for name in ("by", "reason")}
-        ).astype(ASSIGNMENTS)
+        found["at"] = pd.to_datetime(found["at"].astype("Int64"), unit="us", utc=True)
+        rows = found.rename(columns=names).to_dict("records")
+        return [{str(name): value for name, value in row.items()} | json.loads(row["message"]) for row in rows]
 
     def strategy_positions(self, positions: object = None, *, account: str | None = None) -> pd.DataFrame:
         """What each strategy holds, by the record: positions that were assigned, crossings and fills.
@@ -205,9 +257,9 @@ class BlotterReader:
         -------
         DataFrame, one row for each strategy and symbol: ``strategy``, ``symbol``, ``quantity`` (signed shares).
         Last, as ``unassigned``, what is left of the account's position and belongs to nobody: holdings of before,
-        trades by hand, and the new shares of a split, until :func:`~stocklean_exec.assign_positions`. There are no
-        such rows where it is not known what the account holds. A negative one beside a holding means that the
-        strategies hold more than the account.
+        trades by hand (see :func:`~stocklean_exec.assign_positions`), and the new shares of a split, until
+        :func:`~stocklean_exec.record_split`. There are no such rows where it is not known what the account holds.
+        A negative one beside a holding means that the strategies hold more than the account.
 
         Raises
         ------
@@ -261,10 +313,26 @@ class BlotterReader:
         """
         account = account or self.strategy_account(positions)
         orders = self.orders()
-        return StrategyBook(
-            holdings=self.strategy_holdings(account),
-            working=recorded_orders(orders[orders["account"] == account]),
+        orders = orders[orders["account"] == account]
+        own = self.strategy_holdings(account)
+        return StrategyBook(own, recorded_orders(orders), self._suspected_splits(account, orders, own, positions))
+
+    def _suspected_splits(
+        self, account: str | None, orders: pd.DataFrame, own: Mapping[str, object], positions: object
+    ) -> dict[str, str]:
+        """Ratios by which holdings of strategies have changed since a person last said what they are."""
+        if account is None or not own:
+            return {}
+        fills = self.fills()
+        fills = fills[fills["client_order_id"].isin(orders["client_order_id"])]
+        given = self._frame(
+            "SELECT symbol, epoch_us(max(recorded_at)) AS said FROM main.facts "
+            "WHERE kind IN ('assigned', 'split') AND account = ? GROUP BY symbol",
+            [account],
         )
+        last = dict(zip(given["symbol"], pd.to_datetime(given["said"], unit="us", utc=True), strict=True))
+        said = {symbol: last.get(symbol, pd.Timestamp(0, tz="UTC")) for symbol in own}
+        return unrecorded_splits(self._books(account), orders, fills, said, holdings_of(positions))
 
     def strategy_account(self, positions: object = None) -> str | None:
         """Account of a state, else the only one on record; None where none is.

@@ -17,6 +17,7 @@ import pandas as pd
 from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol
 from stocklean_exec.blotter.order_history import OrderHistory
 from stocklean_exec.blotter.order_state import ENDED
+from stocklean_exec.risk.splits import holding_ratios
 from stocklean_exec.schema.order_terms import CAPPED
 from stocklean_exec.strategies.attribution import unexplained
 
@@ -64,6 +65,7 @@ class Books:
     clients : client id that sent an order, by client order id
     strategies : signed shares of each strategy by the record, by symbol
     limit_changes : changes of an order's limit and their answers, by client order id
+    splits : ratios of splits that are suspected and not on record, of symbols that strategies hold
     """
 
     orders: pd.DataFrame
@@ -78,6 +80,7 @@ class Books:
     clients: Mapping[str, int] = field(default_factory=dict)
     strategies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limit_changes: Mapping[str, Sequence[OrderEvent]] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict)
 
     def history(self, name: str) -> OrderHistory:
         """One order with the changes of its limit."""
@@ -362,6 +365,8 @@ def _positions(books: Books) -> Iterator[dict[str, object]]:
             yield _row("position_of_others", "info", text, symbol=symbol, blotter=expected, broker=there)
             continue
         text = "differs from the position when the last run began plus the fills since then"
+        if holding_ratios({symbol: there}, {symbol: expected}):
+            text += ", by a ratio of splits: if it was split, sx.record_split records that"
         severity = "halt" if symbol in ours else "warn"
         yield _row("position_differs", severity, text, symbol=symbol, blotter=expected, broker=there)
 
@@ -373,6 +378,13 @@ def _strategies(books: Books) -> Iterator[dict[str, object]]:
     held = books.positions.groupby("symbol")["quantity"].sum()
     for symbol, own in sorted(books.strategies.items()):
         total, there = math.fsum(own.values()), float(held.get(symbol, 0.0))
+        if symbol in books.splits:
+            text = (
+                f"the account's shares have changed as in a split of {books.splits[symbol]}, and strategies' have "
+                "not: no orders of strategies in it are planned until sx.record_split, or sx.assign_positions"
+            )
+            yield _row("suspected_split", "warn", text, symbol=symbol, blotter=total, broker=there)
+            continue
         nobody = 0.0 if books.opening.empty else recorded.get(symbol, 0.0) - total
         gap = 0.0 if books.opening.empty else there - total - nobody
         is_blocked = unexplained(own, there)
@@ -380,7 +392,8 @@ def _strategies(books: Books) -> Iterator[dict[str, object]]:
             continue
         parts = [f"{shares:g} of {name}" for name, shares in sorted(own.items())]
         text = f"on record are {', '.join(parts)} and {nobody:g} unassigned" + (
-            "; no orders of strategies in it are planned until sx.assign_positions says what each holds"
+            "; no orders of strategies in it are planned until sx.assign_positions, or sx.record_split after a "
+            "split, says what each holds"
             if is_blocked
             else ""
         )

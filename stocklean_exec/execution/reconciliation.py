@@ -81,18 +81,21 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
     events = blotter.events()
     duplicates = events.loc[events["kind"] == "duplicate", "client_order_id"]
     submissions = events[(events["kind"] == "sending") & events["client_id"].notna()]
+    positions = await asyncio.to_thread(broker.positions)
+    book = blotter.strategy_book(positions, account=broker.account)
     books = Books(
         orders=orders,
         fills=fills,
         duplicates=frozenset(duplicates) & frozenset(orders["client_order_id"]),
         opening=opening,
         open_orders=open_orders,
-        positions=await asyncio.to_thread(broker.positions),
+        positions=positions,
         cash=await asyncio.to_thread(broker.cash),
         foreign_executions=_foreign_executions(broker, blotter),
         evidence=evidence,
         clients=dict(zip(submissions["client_order_id"].tolist(), submissions["client_id"].tolist(), strict=True)),
-        strategies=blotter.strategy_holdings(broker.account),
+        strategies=book.holdings,
+        splits=book.splits,
         limit_changes=blotter.limit_changes(names),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)

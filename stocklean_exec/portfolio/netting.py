@@ -514,6 +514,10 @@ class _Netting:
 
     def _refusals(self, symbol: str, places: list[int]) -> Iterator[tuple[str, str]]:
         """Reasons for which a symbol cannot be netted."""
+        ratio = {} if self._state.strategy_book is None else self._state.strategy_book.splits
+        if symbol in ratio:
+            text = f"the account's shares have changed as in a split of {ratio[symbol]} that is not on record"
+            yield "suspected_split", f"{text}: sx.record_split, or say what each holds with sx.assign_positions"
         # With what works counted as filled: a fill may be in the account, and not on record yet.
         held, working = self._own.get(symbol, {}), self._working.parts.get(symbol, {})
         parts = {name: held.get(name, 0.0) + working.get(name, 0.0) for name in {**held, **working}}

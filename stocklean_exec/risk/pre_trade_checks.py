@@ -46,7 +46,7 @@ from stocklean_exec.schema.order_input import parse_open_orders, parse_orders
 from stocklean_exec.schema.prices import is_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date, datetime
 
     from stocklean_exec.blotter.blotter import Blotter
@@ -195,6 +195,7 @@ def check_orders(
     )
     checked = _checked(frame, limits, context)
     notes = _delayed_and_old(checked, context) + ([] if state is None else _debits(checked, state))
+    notes += _unrecorded_splits(checked, context)
     return add_warnings(checked, [*notes, *hours.notes, *inputs.warnings])
 
 
@@ -264,6 +265,16 @@ def _delayed_and_old(checked: pd.DataFrame, context: CheckContext) -> list[dict[
         "age"
     )
     return [warning_row("delayed_price", text, table="quotes", column="quoted_at")]
+
+
+def _unrecorded_splits(checked: pd.DataFrame, context: CheckContext) -> Iterator[dict[str, object]]:
+    """Say what to do about holdings that differ from the record by a split ratio."""
+    for symbol in sorted({*checked["symbol"]} & {*context.splits}):
+        text = (
+            f"the account holds {context.splits[symbol]:.4g} times as many as the record says: if it was split, "
+            "sx.record_split records that, for what strategies hold too"
+        )
+        yield warning_row("suspected_split", text, table="positions", symbol=symbol, column="quantity")
 
 
 def _listed(symbols: list[str]) -> str:

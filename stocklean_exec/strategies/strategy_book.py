@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from stocklean_exec.strategies.attribution import divisions_of, positions_by_strategy
@@ -58,10 +58,12 @@ class StrategyBook:
     ----------
     holdings : signed shares by symbol and strategy
     working : orders that may still trade, by client order id; None where it is not known whose they are
+    splits : ratio, new shares for old ones, of splits that are suspected and not on record, by symbol
     """
 
     holdings: Mapping[str, Mapping[str, float]]
     working: Mapping[str, RecordedOrder] | None = None
+    splits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def positions(self) -> pd.DataFrame:

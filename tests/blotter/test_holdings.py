@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol
+from stocklean_exec.blotter.holdings import fills_since, recorded_holdings, shares_by_symbol, unrecorded_splits
 
 TAKEN = pd.Timestamp("2026-11-27 15:00", tz="UTC")
 MINUTE = pd.Timedelta(minutes=1)
@@ -40,3 +40,47 @@ def test_the_record_is_the_opening_and_what_was_traded_since():
 
 def test_without_an_opening_nothing_is_known():
     assert recorded_holdings(OPENING.iloc[:0], ORDERS, FILLS) == {}
+
+
+HOUR = pd.Timedelta(hours=1)
+NEVER = pd.Timestamp(0, tz="UTC")
+
+
+def books_of(*readings):
+    """Readings of SPY an hour apart, each with a row of cash: some may hold none."""
+    rows = []
+    for number, shares in enumerate(readings):
+        at = TAKEN + number * HOUR
+        rows.append(("cash", "", 1.0, at, at))
+        if shares is not None:
+            rows.append(("position", "SPY", shares, at, at))
+    return pd.DataFrame(rows, columns=["what", "symbol", "quantity", "taken_at", "recorded_at"])
+
+
+def splits_of(books, now=None, said=NEVER, status="FILLED", fills=FILLS):
+    orders = ORDERS.assign(symbol="SPY", status=status)
+    return unrecorded_splits(books, orders, fills, {"SPY": said}, None if now is None else {"SPY": now})
+
+
+NO_FILLS = FILLS.iloc[:0]
+
+
+def test_a_change_by_a_ratio_between_two_readings_is_found():
+    assert splits_of(books_of(100.0, 1000.0), fills=NO_FILLS) == {"SPY": "10:1"}
+    assert splits_of(books_of(100.0, 100.0), now=25.0, fills=NO_FILLS) == {"SPY": "1:4"}
+    assert splits_of(books_of(100.0, 140.0), now=140.0, fills=NO_FILLS) == {}
+    assert splits_of(books_of(None, 100.0, None), fills=NO_FILLS) == {}  # bought and sold by hand
+
+
+def test_fills_between_the_readings_count_first():
+    # 100 less the 30 that were sold in the first hour; the 7 of before are in the first reading.
+    assert splits_of(books_of(100.0, 140.0)) == {"SPY": "2:1"}
+    assert splits_of(books_of(100.0, 70.0), now=70.0) == {}
+    assert splits_of(books_of(60.0, 30.0)) == {}
+
+
+def test_what_was_said_later_settles_it_and_open_orders_leave_it_open():
+    assert splits_of(books_of(100.0, 1000.0), said=TAKEN + MINUTE, fills=NO_FILLS) == {}
+    assert splits_of(books_of(100.0, 100.0, 1000.0), said=TAKEN + MINUTE, fills=NO_FILLS) == {"SPY": "10:1"}
+    assert splits_of(books_of(100.0), now=200.0, status="SUBMITTED", fills=NO_FILLS) == {}
+    assert splits_of(books_of(100.0, 100.0).iloc[:0], now=200.0) == {}

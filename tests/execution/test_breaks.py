@@ -167,6 +167,10 @@ CASES = {
             ("position_of_others", "info", "KO", None, 5.0, 7.0),
         ],
     ),
+    "strategies in a symbol whose shares have changed as in a split": (
+        {"opening": opening_of(0.0).iloc[:0], "strategies": {"KO": {"A": 1.0}}, "splits": {"KO": "5:1"}},
+        [("suspected_split", "warn", "KO", None, 1.0, 5.0)],
+    ),
     "strategies that hold what the account does not, before any run is on record": (
         {"opening": opening_of(0.0).iloc[:0], "strategies": {"KO": {"A": 6.0}}},
         [("strategies_differ", "warn", "KO", None, 6.0, 5.0)],

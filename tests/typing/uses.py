@@ -78,6 +78,11 @@ def trade(approved: pd.DataFrame, blotter: sx.Blotter) -> None:
     assert_type(sx.reconcile(broker, blotter, halt=False), pd.DataFrame)
     opening = {"value": {"SPY": 60}, "trend": {"SPY": 40}}
     assert_type(sx.assign_positions(blotter, opening, positions=broker.positions(), by="me"), pd.DataFrame)
+    assert_type(
+        sx.record_split(blotter, "SPY", "10:1", on="2024-06-10", by="me", positions=broker.positions()),
+        pd.DataFrame,
+    )
+    assert_type(blotter.splits(), pd.DataFrame)
     assert_type(blotter.strategy_positions(), pd.DataFrame)
     assert_type(blotter.strategy_book(account="DU1").positions, pd.DataFrame)
     assert_type(blotter.crossings("run-1"), pd.DataFrame)
