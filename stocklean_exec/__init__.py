@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from stocklean_exec._version import __version__
 
 if TYPE_CHECKING:
+    from stocklean_exec.blotter.assigned_cash import assign_cash
     from stocklean_exec.blotter.assignments import assign_positions
     from stocklean_exec.blotter.blotter import Blotter, BlotterReader, open_blotter, read_blotter
     from stocklean_exec.blotter.recorded_splits import record_split
@@ -143,6 +144,7 @@ __all__ = [
     "TradeRecord",
     "WorkPolicy",
     "__version__",
+    "assign_cash",
     "assign_positions",
     "attribute_fills",
     "calibrate",
@@ -241,6 +243,7 @@ _HOME = {
         "spread_metrics",
     ),
     "blotter.blotter": ("Blotter", "BlotterReader", "open_blotter", "read_blotter"),
+    "blotter.assigned_cash": ("assign_cash",),
     "blotter.assignments": ("assign_positions",),
     "blotter.recorded_splits": ("record_split",),
     "brokers.base": ("Broker",),

@@ -222,8 +222,13 @@ def test_a_trade_by_hand_is_a_difference_and_stops_netting_of_that_name(broker, 
 def test_the_example_of_the_readme_runs(broker, blotter):
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     (example,) = re.findall(r"## Several strategies in one account\n\n```python\n(.*?)```", readme, re.DOTALL)
+    (sized,) = re.findall(r"own NAV, say once.*?```python\n(.*?)```", readme, re.DOTALL)
     names = {"sx": sx, "broker": broker, "blotter": blotter, "value": {"SPY": 0.5}, "trend": {"SPY": 0.2}}
     exec(example, names)  # noqa: S102 - our own README
+    names["broker"] = mock(positions={"SPY": 95, "TLT": 10}, cash=61_000)
+    exec(sized, names)  # noqa: S102 - our own README
+    # 66,000 and 32,000 of 100,000: 75 and 20 shares, and their cash; 1,000 of TLT and of cash are nobody's.
+    assert names["targets"]["weight"].tolist() == [0.5 * 0.66 + 0.2 * 0.32]
     # 0.6 and 0.4 of 100,000: 75 and 20 shares at 400. Of the 100 in the account none is unassigned; 10 of TLT are.
     assert rows_of(blotter.strategy_positions(broker.positions())) == [
         ["trend", "SPY", 20.0],
@@ -272,6 +277,26 @@ def test_what_was_filled_while_nobody_recorded_it_is_not_bought_again(tmp_path, 
     row = rebalance(targets, broker, blotter, "two", dry_run=True).set_index("symbol").loc["GLD"]
     assert (row["status"], row["reason"]) == ("REJECTED", "open_order_exists")
     assert "sx.resume('one', broker, blotter)" in row["detail"]
+
+
+def test_the_week_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (Path(__file__).parents[1] / "docs" / "strategies.md").read_text("utf-8")
+    names = {}
+    for example in re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[:2]:
+        exec(example, names)  # noqa: S102 - our own guide
+    monday, blotter, broker = names["monday"], names["blotter"], names["broker"]
+    assert monday[["symbol", "side", "quantity"]].to_numpy().tolist() == [
+        ["SPY", "SELL", 15.0],
+        ["TLT", "BUY", 200.0],
+    ]
+    assert blotter.crossings()["quantity"].tolist() == [27.0, 27.0]
+    # value: 34,800 - 27 x 400; trend: 23,200 + 42 x 400 - 200 x 100, and a commission of 1 for each order.
+    assert blotter.strategy_cash(broker.account_state()).to_numpy().tolist() == [
+        ["trend", "USD", 19_998.0],
+        ["value", "USD", 24_000.0],
+    ]
+    blotter.close()
 
 
 CHILD = """

@@ -48,6 +48,8 @@ kind                      meaning
                           order (``message``: JSON, signed shares by strategy)
 ``assigned``              a person gave ``quantity`` shares of ``account`` to a strategy (``code``), or took them
                           from it where negative (``message``: JSON, by whom and why)
+``cash_assigned``         a person gave ``quantity`` of ``commission_currency`` of ``account`` to a strategy
+                          (``code``), or took it where negative (``message``: JSON, by whom and why)
 ``split``                 a person recorded a split of ``symbol`` in ``account`` that took effect at
                           ``occurred_at``, new shares for old ones by ``code``: the account has ``quantity`` shares
                           more (NULL if unknown), strategies those in ``message`` (JSON, also by whom and why)
@@ -130,6 +132,7 @@ _KEY_FIELDS: dict[str, tuple[str, ...]] = {
     "decision": ("client_order_id", "occurred_at", "code", "message"),
     "crossed": ("run_id", "symbol"),
     "assigned": ("occurred_at", "account", "symbol", "code"),
+    "cash_assigned": ("occurred_at", "account", "code", "commission_currency"),
     "split": ("occurred_at", "account", "symbol"),
     "run_started": ("run_id", "attempt"),
     "run_ended": ("run_id", "attempt"),

@@ -27,19 +27,36 @@ from stocklean_exec.database import MEMORY
 from stocklean_exec.errors import BlotterClosedError, BlotterError, InputError, Problem
 from stocklean_exec.schema import extra_columns
 from stocklean_exec.schema.account_ids import mask_account
+from stocklean_exec.schema.frame_validator import shown
 from stocklean_exec.schema.html_card import card
 from stocklean_exec.schema.inputs import parse_positions
 from stocklean_exec.schema.paths import local_path
 from stocklean_exec.schema.tables import FILLS, ORDER_EVENTS, ORDERS, QUOTES, RUNS, Table
-from stocklean_exec.strategies.attribution import CROSSINGS, holdings, positions_by_strategy, table_of
+from stocklean_exec.strategies.attribution import (
+    CROSSINGS,
+    divisions_of,
+    holdings,
+    positions_by_strategy,
+    table_of,
+)
 from stocklean_exec.strategies.division import read_quantities
 from stocklean_exec.strategies.strategy_book import StrategyBook, recorded_orders
+from stocklean_exec.strategies.strategy_cash import cash_of_strategies, cash_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["ASSIGNMENTS", "SPLITS", "BlotterReader", "blotter_card", "holdings_of", "read_blotter"]
+__all__ = [
+    "ASSIGNMENTS",
+    "CASH_ASSIGNMENTS",
+    "SPLITS",
+    "BlotterReader",
+    "account_cash",
+    "blotter_card",
+    "holdings_of",
+    "read_blotter",
+]
 
 ASSIGNMENTS = {
     "assigned_at": "datetime64[us, UTC]",
@@ -51,6 +68,17 @@ ASSIGNMENTS = {
     "reason": "str",
 }
 """Columns of :meth:`BlotterReader.assignments`; ``quantity`` is the change, in signed shares."""
+
+CASH_ASSIGNMENTS = {
+    "assigned_at": "datetime64[us, UTC]",
+    "account": "str",
+    "strategy": "str",
+    "currency": "str",
+    "amount": "float64",
+    "by": "str",
+    "reason": "str",
+}
+"""Columns of :meth:`BlotterReader.cash_assignments`; ``amount`` is the change."""
 
 SPLITS = {
     "split_at": "datetime64[us, UTC]",
@@ -225,6 +253,11 @@ class BlotterReader:
             ]
         return table_of(rows, ASSIGNMENTS)
 
+    def cash_assignments(self) -> pd.DataFrame:
+        """What cash persons gave to strategies, and took from them, oldest first: :data:`CASH_ASSIGNMENTS`."""
+        rows = self._decisions("cash_assigned", at="assigned_at", code="strategy", quantity="amount")
+        return table_of(rows, CASH_ASSIGNMENTS)
+
     def splits(self) -> pd.DataFrame:
         """Splits that persons have recorded, oldest first: :data:`SPLITS`."""
         rows = self._decisions("split", at="split_at", code="ratio")
@@ -236,8 +269,8 @@ class BlotterReader:
         ``names`` are other names of columns.
         """
         found = self._frame(
-            "SELECT epoch_us(occurred_at) AS at, account, code, symbol, quantity, message "
-            "FROM main.facts WHERE kind = ? ORDER BY number",
+            "SELECT epoch_us(occurred_at) AS at, account, code, symbol, quantity, "
+            "commission_currency AS currency, message FROM main.facts WHERE kind = ? ORDER BY number",
             [kind],
         )
         found["at"] = pd.to_datetime(found["at"].astype("Int64"), unit="us", utc=True)
@@ -289,6 +322,58 @@ class BlotterReader:
         frames = (self.orders(), self.crossings(), self.assignments())
         return holdings(*(frame[frame["account"] == account] for frame in frames))
 
+    def strategy_cash(self, cash: object = None, *, account: str | None = None) -> pd.DataFrame:
+        """What cash each strategy has, by the record: what was assigned, its fills, commissions and crossings.
+
+        Parameters
+        ----------
+        cash : what the account has now: an account state, or ``broker.cash()``, which is in USD then
+        account : needed where several are on record
+
+        Returns
+        -------
+        DataFrame, one row for each strategy and currency: ``strategy``, ``currency``, ``amount``. It is NaN where
+        nobody has said with :func:`~stocklean_exec.assign_cash` what a strategy has of a currency, and until the
+        commissions of its fills are reported. Last, as ``unassigned``, the rest of the account's cash: deposits,
+        dividends, interest, fees, and what other orders moved; NaN where that of a strategy is.
+
+        Raises
+        ------
+        InputError
+            Several accounts are on record, or ``cash`` is no amount.
+
+        Examples
+        --------
+        >>> import stocklean_exec as sx
+        >>> with sx.open_blotter() as blotter:
+        ...     given = sx.assign_cash(blotter, {"value": 60_000}, cash=100_000, account="DU1", by="me")
+        ...     blotter.strategy_cash()
+          strategy currency   amount
+        0    value      USD  60000.0
+        """
+        account = account or self.strategy_account(cash)
+        return cash_table(self.cash_of_strategies(account), None if cash is None else account_cash(cash)[0])
+
+    def cash_of_strategies(
+        self, account: str | None, assumed: Iterable[tuple[str, str]] = ()
+    ) -> dict[str, dict[str, float]]:
+        """Cash of the strategies in ``account``, by strategy and currency; NaN where it is unknown.
+
+        ``assumed`` are strategies and currencies that count as assigned, with nothing.
+        """
+        orders = self.orders()
+        orders = orders[orders["account"] == account]
+        divided = list(divisions_of(orders))
+        fills, crossings, given = self.fills(), self.crossings(), self.cash_assignments()
+        given = given.loc[given["account"] == account, ["strategy", "currency", "amount"]]
+        more = pd.DataFrame([(*one, 0.0) for one in assumed], columns=given.columns).astype(given.dtypes)
+        return cash_of_strategies(
+            orders[orders["client_order_id"].isin(divided)],
+            fills[fills["client_order_id"].isin(divided)],
+            crossings[crossings["account"] == account],
+            pd.concat([given, more]) if len(more) else given,
+        )
+
     def strategy_book(self, positions: object = None, *, account: str | None = None) -> StrategyBook:
         """Everything that a plan needs to know of the strategies of an account; for ``state.with_strategies``.
 
@@ -315,7 +400,13 @@ class BlotterReader:
         orders = self.orders()
         orders = orders[orders["account"] == account]
         own = self.strategy_holdings(account)
-        return StrategyBook(own, recorded_orders(orders), self._suspected_splits(account, orders, own, positions))
+        given = self.cash_assignments()["account"] == account
+        return StrategyBook(
+            holdings=own,
+            working=recorded_orders(orders),
+            splits=self._suspected_splits(account, orders, own, positions),
+            cash=self.cash_of_strategies(account) if given.any() else {},
+        )
 
     def _suspected_splits(
         self, account: str | None, orders: pd.DataFrame, own: Mapping[str, object], positions: object
@@ -345,7 +436,7 @@ class BlotterReader:
         account = getattr(positions, "account", None) if _is_state(positions) else None
         if isinstance(account, str):
             return account
-        frames = (self.orders(), self.assignments())
+        frames = (self.orders(), self.assignments(), self.cash_assignments())
         known = sorted({str(name) for frame in frames for name in frame["account"].dropna()})
         if len(known) > 1:
             text = f"there are {', '.join(map(mask_account, known))} on record; name one, as account="
@@ -398,7 +489,12 @@ class BlotterReader:
             "fills": self.fills(),
             "quotes": self.quotes(),
         }
-        strategies = {"crossings": self.crossings(), "assignments": self.assignments()}
+        strategies = {
+            "crossings": self.crossings(),
+            "assignments": self.assignments(),
+            "cash_assignments": self.cash_assignments(),
+            "splits": self.splits(),
+        }
         frames |= {name: frame for name, frame in strategies.items() if len(frame)}
         try:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -447,6 +543,24 @@ def holdings_of(positions: object) -> dict[str, float] | None:
         return None
     frame = parse_positions(getattr(positions, "positions", positions) if _is_state(positions) else positions)
     return {str(symbol): float(shares) for symbol, shares in frame.groupby("symbol")["quantity"].sum().items()}
+
+
+def account_cash(cash: object) -> tuple[dict[str, float], str]:
+    """Cash by currency of an account state, or a number in USD; and the base currency.
+
+    Raises
+    ------
+    InputError
+        It is neither.
+    """
+    table = getattr(cash, "cash_by_currency", None)
+    if isinstance(table, pd.DataFrame):
+        amounts = zip(table["currency"].tolist(), table["amount"].tolist(), strict=True)
+        return {str(name): float(amount) for name, amount in amounts}, str(getattr(cash, "base_currency", "USD"))
+    if isinstance(cash, bool) or not isinstance(cash, (int, float)):
+        text = f"cash {shown(cash)} is neither an account state nor an amount, as broker.cash()"
+        raise InputError("cash", [Problem("cash_missing", text, column="cash")])
+    return {"USD": float(cash)}, "USD"
 
 
 def _is_state(positions: object) -> bool:

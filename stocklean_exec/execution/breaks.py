@@ -65,6 +65,7 @@ class Books:
     clients : client id that sent an order, by client order id
     strategies : signed shares of each strategy by the record, by symbol
     limit_changes : changes of an order's limit and their answers, by client order id
+    strategy_cash : what strategies have together in the base currency, NaN if that is not known
     splits : ratios of splits that are suspected and not on record, of symbols that strategies hold
     """
 
@@ -81,6 +82,7 @@ class Books:
     strategies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     limit_changes: Mapping[str, Sequence[OrderEvent]] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
+    strategy_cash: float = math.nan
 
     def history(self, name: str) -> OrderHistory:
         """One order with the changes of its limit."""
@@ -96,6 +98,7 @@ def compare(books: Books) -> pd.DataFrame:
         *_foreign_executions(books),
         *_positions(books),
         *_strategies(books),
+        *_strategy_cash(books),
         *_cash(books),
     ]
     frame = pd.DataFrame(rows, columns=list(DIFFERENCES)).astype(DIFFERENCES)
@@ -398,6 +401,14 @@ def _strategies(books: Books) -> Iterator[dict[str, object]]:
             else ""
         )
         yield _row("strategies_differ", "warn", text, symbol=symbol, blotter=total + nobody, broker=there)
+
+
+def _strategy_cash(books: Books) -> Iterator[dict[str, object]]:
+    """Cash of strategies that the account has not."""
+    total, there = books.strategy_cash, books.cash
+    if total < min(there, 0.0) - _CENT or total > max(there, 0.0) + _CENT:
+        text = "strategies have more cash together than the account: say with sx.assign_cash what each has"
+        yield _row("strategy_cash_differs", "warn", text, blotter=total, broker=there)
 
 
 def _rates_of(fills: pd.DataFrame, orders: pd.DataFrame) -> pd.Series[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.brokers.base import Broker
     from stocklean_exec.brokers.evidence import Evidence
+    from stocklean_exec.strategies.strategy_book import StrategyBook
 
 __all__ = ["reconcile", "reconcile_async"]
 
@@ -97,6 +99,7 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
         strategies=book.holdings,
         splits=book.splits,
         limit_changes=blotter.limit_changes(names),
+        strategy_cash=_total_cash(book, broker.base_currency),
     )
     found = pd.concat([compare(books), _found_out(before, orders)], ignore_index=True)
     grave = found[found["severity"] == "halt"]
@@ -108,6 +111,16 @@ async def reconcile_async(broker: Broker, blotter: Blotter, *, halt: bool = True
 
 reconcile = background.blocking(reconcile_async)
 """Blocking form of :func:`reconcile_async`."""
+
+
+def _total_cash(book: StrategyBook, base_currency: str) -> float:
+    """Cash of all strategies, where all of it is in the base currency; NaN else, and where any is not known."""
+    amounts = [
+        amount if currency == (base_currency or "USD") else math.nan
+        for own in book.cash.values()
+        for currency, amount in own.items()
+    ]
+    return math.fsum(amounts) if amounts else math.nan
 
 
 def _orders_of(broker: Broker, blotter: Blotter) -> pd.DataFrame:

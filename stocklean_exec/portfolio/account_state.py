@@ -24,6 +24,7 @@ from stocklean_exec.schema.inputs import parse_positions, parse_quotes
 from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.order_input import parse_open_orders
 from stocklean_exec.schema.prices import usable_prices
+from stocklean_exec.strategies.division import UNASSIGNED
 from stocklean_exec.strategies.holdings import parse_holdings
 from stocklean_exec.strategies.strategy_book import StrategyBook
 
@@ -157,6 +158,59 @@ class AccountState:
     def strategy_book(self) -> StrategyBook | None:
         """What the record says of the strategies; None if not given by :meth:`with_strategies`."""
         return self._strategies
+
+    @property
+    def strategy_navs(self) -> pd.DataFrame:
+        """Value of each strategy in the base currency: ``strategy``, ``holdings``, ``cash``, ``nav``.
+
+        Holdings are at their quotes, cash is that of the record. NaN is unknown: cash that was never assigned
+        (:func:`~stocklean_exec.assign_cash`), a holding without a price or an exchange rate. The last row is what
+        is ``unassigned`` of the account, so that each column adds up to the account's.
+
+        Examples
+        --------
+        >>> from stocklean_exec.strategies.strategy_book import StrategyBook
+        >>> state = AccountState.of({"SPY": 100}, {"SPY": 400.0}, nav=50_000)
+        >>> book = StrategyBook({"SPY": {"value": 60.0}}, cash={"value": {"USD": 5_000.0}})
+        >>> state.with_strategies(book).strategy_navs
+             strategy  holdings     cash      nav
+        0       value   24000.0   5000.0  29000.0
+        1  unassigned   16000.0   5000.0  21000.0
+        """
+        book = StrategyBook({}) if self._strategies is None else self._strategies
+        prices = usable_prices(self._quotes)["price"].to_dict()
+        currencies = dict(zip(self._quotes["symbol"].tolist(), self._quotes["currency"].tolist(), strict=True))
+        currencies |= dict(zip(self._positions["symbol"], self._positions["currency"], strict=True))
+        rates = {self.base_currency: 1.0, **self.rates}
+
+        def value(symbol: str) -> float:
+            currency = currencies.get(symbol)
+            rate = rates.get(currency if isinstance(currency, str) else self.base_currency, math.nan)
+            return float(prices.get(symbol, math.nan)) * rate
+
+        rows: list[tuple[Any, ...]] = []
+        for name in book.names:
+            own = [
+                shares * value(symbol)
+                for symbol, parts in book.holdings.items()
+                for strategy, shares in parts.items()
+                if strategy == name
+            ]
+            cash = [
+                amount * rates.get(currency, math.nan) if amount else amount
+                for currency, amount in book.cash.get(name, {"": math.nan}).items()
+            ]
+            rows.append((name, math.fsum(own), math.fsum(cash), math.fsum([*own, *cash])))
+        held = math.fsum(shares * value(symbol) for symbol, shares in self._shares() if shares)
+        rest = [
+            total - math.fsum(row[place] for row in rows)
+            for place, total in enumerate((held, self.cash, self.nav), start=1)
+        ]
+        frame = pd.DataFrame([*rows, (UNASSIGNED, *rest)], columns=["strategy", "holdings", "cash", "nav"])
+        return frame.astype({"strategy": "str"}).round(6)
+
+    def _shares(self) -> Iterator[tuple[str, float]]:
+        yield from zip(self._positions["symbol"].tolist(), self._positions["quantity"].tolist(), strict=True)
 
     def with_strategies(self, strategies: object) -> AccountState:
         """Return the same state with what each strategy holds of its positions; the rest belongs to nobody.

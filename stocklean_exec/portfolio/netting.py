@@ -39,6 +39,7 @@ from stocklean_exec.strategies.division import (
     CROSSES,
     STRATEGY,
     STRATEGY_QUANTITIES,
+    UNASSIGNED,
     Division,
     is_strategy_name,
     write_quantities,
@@ -109,7 +110,7 @@ class _Plan(Protocol):
     ) -> pd.DataFrame: ...
 
 
-def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> pd.DataFrame:
+def net_targets(targets: object, shares: Mapping[str, float] | AccountState | None = None) -> pd.DataFrame:
     """Put the targets of several strategies into one table, for one set of orders.
 
     Parameters
@@ -117,8 +118,9 @@ def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> p
     targets : targets of each strategy by its name, tables as :func:`~stocklean_exec.plan_orders` takes them; or
         one table with a column ``strategy``
     shares : each strategy's part of the account's NAV, together at most 1; the weights of its targets are
-        fractions of that part. Without it all weights are fractions of the account's NAV. Unassigned
-        shares are worth a part of NAV too: leave room for it
+        fractions of that part. Without it all weights are fractions of the account's NAV. Unassigned shares
+        are worth a part of NAV too: leave room for it. An account state with ``blotter.strategy_book(state)`` sizes
+        each strategy by its own NAV: its holdings and its cash (:func:`~stocklean_exec.assign_cash`)
 
     Returns
     -------
@@ -143,8 +145,9 @@ def net_targets(targets: object, shares: Mapping[str, float] | None = None) -> p
     Raises
     ------
     InputError
-        Targets cannot be used; shares do not fit; or strategies disagree about how a symbol is traded (order type,
-        limit, lot, currency, contract, or another column), or about the account.
+        Targets cannot be used; shares do not fit, or the NAV of a strategy is not known; or strategies disagree
+        about how a symbol is traded (order type, limit, lot, currency, contract, or another column), or about the
+        account.
 
     Examples
     --------
@@ -221,6 +224,8 @@ def _parts_of(targets: object, shares: object) -> dict[str, _Part]:
     if not isinstance(targets, Mapping) or not targets:
         text = "give the targets of each strategy by its name, as {'value': targets, 'trend': others}"
         raise InputError("targets", [Problem("wrong_type", text)])
+    if isinstance(shares, AccountState):
+        shares = _own_shares(shares, list(targets))
     problems = [strategy_name_problem(name) for name in targets if not is_strategy_name(name)]
     problems += _share_problems(list(targets), shares)
     parts = {}
@@ -241,6 +246,28 @@ def _parts_of(targets: object, shares: object) -> dict[str, _Part]:
     if problems:
         raise InputError("targets", problems)
     return {name: replace(part, share=float(part.share)) for name, part in parts.items()}
+
+
+def _own_shares(state: AccountState, names: list[object]) -> dict[object, float]:
+    """Each strategy's NAV as a fraction of the account's.
+
+    Where the quotes make more of all of them than the account's NAV is, they are fractions of that.
+    """
+    navs = state.strategy_navs.set_index("strategy")["nav"]
+    own = {name: float(navs.get(name, math.nan)) for name in names}
+    problems = [
+        Problem(
+            "strategy_nav_unknown",
+            f"the NAV of {name} is not known: sx.assign_cash says what cash it has; else a commission is not "
+            "reported yet, a holding has no price, or the state has no blotter.strategy_book(state)",
+        )
+        for name, nav in own.items()
+        if math.isnan(nav)
+    ]
+    if problems:
+        raise InputError("targets", problems)
+    total = max(state.nav, math.fsum(navs.drop(UNASSIGNED).clip(lower=0.0)))
+    return {name: nav / total for name, nav in own.items()}
 
 
 def _by_strategy(targets: object) -> dict[object, object]:

@@ -58,12 +58,25 @@ class StrategyBook:
     ----------
     holdings : signed shares by symbol and strategy
     working : orders that may still trade, by client order id; None where it is not known whose they are
+    cash : by strategy and currency, NaN where it is unknown; empty where none was assigned
     splits : ratio, new shares for old ones, of splits that are suspected and not on record, by symbol
     """
 
     holdings: Mapping[str, Mapping[str, float]]
     working: Mapping[str, RecordedOrder] | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
+    cash: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Every strategy that holds something, or has cash.
+
+        Examples
+        --------
+        >>> StrategyBook({"SPY": {"value": 60.0}}, cash={"trend": {"USD": 5.0}}).names
+        ['trend', 'value']
+        """
+        return sorted({name for own in self.holdings.values() for name in own} | {*self.cash})
 
     @property
     def positions(self) -> pd.DataFrame:

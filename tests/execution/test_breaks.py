@@ -167,6 +167,11 @@ CASES = {
             ("position_of_others", "info", "KO", None, 5.0, 7.0),
         ],
     ),
+    "strategies that have more cash than the account": (
+        {"strategy_cash": 600.02},
+        [("strategy_cash_differs", "warn", None, None, 600.02, 599.0)],
+    ),
+    "strategies that have less cash than the account": ({"strategy_cash": 500.0}, []),
     "strategies in a symbol whose shares have changed as in a split": (
         {"opening": opening_of(0.0).iloc[:0], "strategies": {"KO": {"A": 1.0}}, "splits": {"KO": "5:1"}},
         [("suspected_split", "warn", "KO", None, 1.0, 5.0)],

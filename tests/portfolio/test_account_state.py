@@ -12,6 +12,7 @@ import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.account_state import AccountState, difference, fx_frame, parse_cash, read_inputs
 from stocklean_exec.schema.inputs import parse_positions, parse_quotes, parse_targets
+from stocklean_exec.strategies.strategy_book import StrategyBook
 
 QUOTES = {"SPY": 400.0, "SAP": 150.0}
 HELD = pd.DataFrame({"symbol": ["SPY", "SAP"], "quantity": [10, 20], "currency": ["USD", "EUR"]})
@@ -225,3 +226,49 @@ def test_a_holding_in_another_contract_is_aligned_at_its_own_quote():
     inputs = read_inputs(state, None, nav=None, base_currency=None, fx=None, open_orders=None, account=None)
     book = inputs.align(parse_targets({"VOD": 0.1}), held, quotes, "keep")
     assert dict(zip(book.symbols, book.value.tolist(), strict=True)) == {"VOD": 10.0, "VOD (22)": 5.0}
+
+
+# -- strategies ------------------------------------------------------------------------------------------------
+
+
+HOLDING = pd.DataFrame({"symbol": ["SPY", "SAP"], "quantity": [100, 10], "currency": ["USD", "EUR"]})
+
+
+def navs_of(book, **options):
+    chosen = {"positions": HOLDING, "quotes": QUOTED, "nav": 53_500, "fx": {"EUR": 1.2}} | options
+    state = sx.AccountState.of(chosen.pop("positions"), chosen.pop("quotes"), **chosen)
+    return state.with_strategies(book).strategy_navs.set_index("strategy")
+
+
+QUOTED = pd.DataFrame(
+    {"symbol": ["SPY", "SAP"], "last": [400.0, 150.0], "currency": ["USD", "EUR"], "quoted_at": pd.NaT}
+)
+BOOK = StrategyBook(
+    {"SPY": {"value": 60.0, "trend": 40.0}, "SAP": {"trend": 10.0}},
+    cash={"value": {"USD": 6_000.0}, "trend": {"USD": 4_000.0, "EUR": -100.0}},
+)
+
+
+def test_navs_of_strategies_are_holdings_and_cash_and_add_up_to_the_accounts():
+    # trend: 16,000 and 1,500 EUR at 1.2; 4,000 and -100 EUR. The account has 53,500 - 41,800 in cash.
+    navs = navs_of(BOOK)
+    assert navs.loc["value"].tolist() == [24_000.0, 6_000.0, 30_000.0]
+    assert navs.loc["trend"].tolist() == [17_800.0, 3_880.0, 21_680.0]
+    assert navs.loc["unassigned"].tolist() == [0.0, 1_820.0, 1_820.0]
+    assert navs.sum().tolist() == [41_800.0, 11_700.0, 53_500.0]
+
+
+def test_cash_that_was_never_assigned_leaves_navs_unknown():
+    navs = navs_of(StrategyBook(BOOK.holdings, cash={"value": {"USD": 6_000.0}}))
+    assert navs.loc["value", "nav"] == 30_000.0
+    assert navs.loc["trend"].isna().tolist() == [False, True, True]
+    assert navs.loc["unassigned"].isna().tolist() == [False, True, True]
+
+
+def test_a_holding_without_a_rate_leaves_its_nav_unknown():
+    navs = navs_of(BOOK, fx=None, cash=11_700.0)
+    assert navs["nav"].isna().to_dict() == {"trend": True, "value": False, "unassigned": True}
+
+
+def test_without_strategies_all_is_unassigned():
+    assert navs_of({}).index.tolist() == ["unassigned"]

@@ -138,6 +138,38 @@ def test_symbols_of_one_table_stay_in_its_sequence():
     assert netted["symbol"].tolist() == ["GLD", "TLT"]
 
 
+def state_with_cash(**cash):
+    """60 of SPY are value's, 24,000, and 40 trend's, 16,000; 60,000 are cash."""
+    state = sx.AccountState.of({"SPY": 100}, PRICES, nav=100_000)
+    own = {"value": {"SPY": 60.0}, "trend": {"SPY": 40.0}}
+    book = StrategyBook(parse_holdings(own), {}, cash={name: {"USD": amount} for name, amount in cash.items()})
+    return state.with_strategies(book)
+
+
+def test_a_state_sizes_each_strategy_by_its_own_nav():
+    state = state_with_cash(value=36_000.0, trend=14_000.0)  # 60,000 and 30,000; 10,000 are nobody's
+    netted = sx.net_targets({"value": {"SPY": 0.5}, "trend": {"TLT": 0.5}}, state)
+    assert netted[["symbol", "weight"]].to_numpy().tolist() == [["SPY", 0.3], ["TLT", 0.15]]
+    assert json.loads(netted["strategies"].tolist()[0])["value"] == {"share": 0.6, "weight": 0.5}
+    orders = plan(sx.net_targets({"trend": {"SPY": 0.0, "TLT": 0.5}}, state), state)
+    assert wishes(orders)["TLT"] == ("BUY", 150.0, {"trend": 150.0})
+
+
+def test_navs_beyond_the_accounts_are_fractions_of_their_sum():
+    # The quotes make more of the holdings than the broker's NAV does: 101,000 of 100,000.
+    state = state_with_cash(value=36_600.0, trend=24_400.0)
+    netted = sx.net_targets({"value": {"SPY": 1.0}, "trend": {"TLT": 1.0}}, state)
+    assert netted["weight"].tolist() == [round(60_600 / 101_000, 12), round(40_400 / 101_000, 12)]
+
+
+def test_a_strategy_of_unknown_or_no_nav_is_not_sized():
+    with pytest.raises(InputError, match=r"the NAV of trend is not known: sx\.assign_cash") as caught:
+        sx.net_targets({"value": {"SPY": 1.0}, "trend": {"TLT": 1.0}}, state_with_cash(value=1.0))
+    assert [one.code for one in caught.value.problems] == ["strategy_nav_unknown"]
+    with pytest.raises(InputError, match="the share of value, -0"):
+        sx.net_targets({"value": {"SPY": 1.0}}, state_with_cash(value=-25_000.0, trend=0.0))
+
+
 # -- plans ---------------------------------------------------------------------------------------------------
 
 

@@ -83,6 +83,10 @@ def trade(approved: pd.DataFrame, blotter: sx.Blotter) -> None:
         pd.DataFrame,
     )
     assert_type(blotter.splits(), pd.DataFrame)
+    assert_type(sx.assign_cash(blotter, {"value": 5.0}, cash=broker.account_state(), by="me"), pd.DataFrame)
+    assert_type(blotter.strategy_cash(), pd.DataFrame)
+    assert_type(broker.account_state().strategy_navs, pd.DataFrame)
+    assert_type(sx.net_targets({"value": {"SPY": 0.5}}, broker.account_state()), pd.DataFrame)
     assert_type(blotter.strategy_positions(), pd.DataFrame)
     assert_type(blotter.strategy_book(account="DU1").positions, pd.DataFrame)
     assert_type(blotter.crossings("run-1"), pd.DataFrame)
