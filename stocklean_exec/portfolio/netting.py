@@ -119,8 +119,8 @@ def net_targets(targets: object, shares: Mapping[str, float] | AccountState | No
         one table with a column ``strategy``
     shares : each strategy's part of the account's NAV, together at most 1; the weights of its targets are
         fractions of that part. Without it all weights are fractions of the account's NAV. Unassigned shares
-        are worth a part of NAV too: leave room for it. An account state with ``blotter.strategy_book(state)`` sizes
-        each strategy by its own NAV: its holdings and its cash (:func:`~stocklean_exec.assign_cash`)
+        are worth a part of NAV too: leave room for it. An account state with ``blotter.strategy_book(state)``
+        sizes each strategy by its own NAV: its holdings and its cash (:func:`~stocklean_exec.assign_cash`)
 
     Returns
     -------
