@@ -626,7 +626,8 @@ class IBBroker(Broker):
         reasons |= self._broken_lots([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         reasons |= self._unpermitted([ticket for ticket in tickets if ticket.client_order_id not in reasons])
         reasons |= await self._expired([ticket for ticket in tickets if ticket.client_order_id not in reasons])
-        good = self._without_id([ticket for ticket in tickets if ticket.client_order_id not in reasons])
+        good, kept = self._without_id([ticket for ticket in tickets if ticket.client_order_id not in reasons])
+        connection.pass_over_ids(kept)  # a new connection begins below ids that were kept from the one before
         for ticket, order_id in zip(good, connection.reserve_ids(len(good)), strict=True):
             listing = self._market.listing(_instrument(ticket))
             magnifier = None if listing is None else listing.magnifier
@@ -687,10 +688,11 @@ class IBBroker(Broker):
             if end <= now
         }
 
-    def _without_id(self, tickets: Sequence[Ticket]) -> list[Ticket]:
-        """Orders that need an order id, or a later one: TWS takes ids in ascending sequence only.
+    def _without_id(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], int]:
+        """Orders that need an order id, or a later one, and the greatest id that is kept.
 
-        An order that was sent, or is to be sent again, keeps the id it had.
+        TWS takes ids in ascending sequence only. An order that was sent, or is to be sent again, keeps the id it
+        had.
         """
         found: list[Ticket] = []
         highest = self._last_id
@@ -703,7 +705,7 @@ class IBBroker(Broker):
                 found.append(ticket)  # and new ids are higher than those of all behind it
             else:
                 highest = order.order_id
-        return found
+        return found, highest
 
     async def _place_all(
         self, tickets: Sequence[Ticket], gate: Callable[[Ticket], AbstractContextManager[object]]

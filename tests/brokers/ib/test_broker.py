@@ -864,6 +864,22 @@ def test_an_order_to_be_resent_keeps_its_id_even_if_later_ids_were_used(simulato
         assert broker._last_id == 3  # the next one may be 4
 
 
+def test_orders_prepared_in_another_sequence_on_a_new_connection_have_ascending_ids(simulator):
+    a, b, c = (ticket(name, order_type="LMT", limit_price=1.0) for name in "abc")
+
+    def prepared(*tickets):
+        assert asyncio.run(broker.prepare(tickets)) == {}
+        return [broker.order_id_for(one.client_order_id)[0] for one in tickets]
+
+    with connect(simulator, client_id=1) as broker:
+        first = prepared(a, b, c)
+        assert first == sorted(first)
+        broker.reconnect()  # nothing was sent: TWS names the same next id once more
+        again = prepared(c, a, b)
+        assert again[0] == first[2]
+        assert again == sorted(again)
+
+
 # -- the client id that stands for a run -------------------------------------------------------------------------
 
 
