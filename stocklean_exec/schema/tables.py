@@ -315,6 +315,7 @@ FILLS = Table(
         _text("liquidity", "`added`, `removed` or `routed`"),
         Column("perm_id", "Int64", "the broker's permanent order number"),
         _ACCOUNT,
+        Column("time_unreliable", "bool", "`filled_at` is when it was reported: its own time could not be read"),
     ),
 )
 

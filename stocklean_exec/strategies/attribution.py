@@ -71,6 +71,7 @@ ATTRIBUTED = {
     "commission": "float64",
     "commission_currency": "str",
     "account": "str",
+    "time_unreliable": "bool",
 }
 """Columns of :func:`attribute_fills`."""
 
@@ -109,6 +110,7 @@ def attribute_fills(
     filled_at                                   time of the fill, or of the crossing
     commission, commission_currency             part of the fill's, to the cent, NaN until it is reported; 0 for a
                                                 crossing
+    time_unreliable                             whether the fill is dated by its report
     ==========================================  ============================================================
 
     Shares, and commission, of all strategies add up to those of the fill. The shares of an order are divided one
@@ -283,6 +285,7 @@ def _cross_rows(crossings: pd.DataFrame) -> Iterator[dict[str, object]]:
             "filled_at": row["crossed_at"],
             "commission": 0.0,
             "commission_currency": row["currency"],
+            "time_unreliable": False,
         }
 
 
@@ -312,6 +315,7 @@ def _of_one_order(
                 "quantity": quantity,
                 "commission": charges[strategy],
                 "commission_currency": fill.get("commission_currency", order.get("currency")),
+                "time_unreliable": fill.get("time_unreliable", False),
             }
 
 

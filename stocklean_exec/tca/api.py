@@ -58,7 +58,8 @@ def _over_an_interval(given: Mapping[str, Any]) -> bool:
 def _of_markouts(given: Mapping[str, Any]) -> list[str]:
     by = given.get("by") or ()
     ids = [] if given.get("orders") is None else ["client_order_id"]
-    return ["symbol", "side", "quantity", "price", "filled_at", *ids, *([by] if isinstance(by, str) else by)]
+    own = ["symbol", "side", "quantity", "price", "filled_at", "time_unreliable"]
+    return [*own, *ids, *([by] if isinstance(by, str) else by)]
 
 
 implementation_shortfall = accept_sources(

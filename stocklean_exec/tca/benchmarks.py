@@ -27,7 +27,8 @@ A VWAP that includes our own fills understates the cost: if our share of the vol
 
 TWS stamps fills in whole seconds. A fill in the second of its order counts as made at arrival for TWAP, and the
 volume of VWAP ends with the second of the last fill, which our own fill is in: either end of the interval is
-wrong by less than a second (:mod:`stocklean_exec.tca.fill_clock`). Pure.
+wrong by less than a second (:mod:`stocklean_exec.tca.fill_clock`). An order with a fill that is dated by its
+report (``time_unreliable``) has no known end, and no benchmark over an interval. Pure.
 """
 
 from __future__ import annotations
@@ -191,7 +192,8 @@ def _of_market(
     if benchmark in INTERVAL_BENCHMARKS:
         found = _over_interval(frame, executed, benchmark, source, data)
         early = before_order(executed["last_at"].to_numpy(dtype="int64"), _arrivals(frame))
-        return _with_reason(found, "fill_before_order", early)
+        found = _with_reason(found, "fill_before_order", early)
+        return _with_reason(found, "time_unreliable", executed["undated"].to_numpy() > 0)
     price, stale = _daily(frame, benchmark, source, data.time_zone)
     return _with_reason(_from_prices(price, "no_daily_price"), "stale_daily_price", stale)
 

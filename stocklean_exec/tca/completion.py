@@ -24,8 +24,10 @@ from stocklean_exec.tca.inputs import (
     OrderInput,
     column_numbers,
     executed_by_order,
+    fill_micros,
     keyed_orders,
     require_columns,
+    undated_fills,
     usable,
     utc_micros,
 )
@@ -68,7 +70,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     fill_ratio          filled / requested
     first_fill_seconds  from sending the order to the first fill; NaN without one; 0 within the second
                         of sending, because TWS reports execution times in whole seconds: a time is up
-                        to a second too short. Negative if a clock is wrong by more than that
+                        to a second too short. Negative if a clock is wrong by more than that; NaN if
+                        a fill is dated by its report (``time_unreliable``)
     last_fill_seconds   the same to the last fill so far
     status              of the order
     reason              why shares are unfilled: the order's own reason, ``working`` while it may still
@@ -351,8 +354,8 @@ def fill_times(
     Returns
     -------
     DataFrame, one row per share: ``share`` (0 is the first fill), ``orders`` (observed), ``reached``,
-    ``censored``, ``not_watched`` (never sent, or of unknown end), and ``p50_seconds``, ``p90_seconds``, ...: NaN
-    if too few orders reached the share within the observed time
+    ``censored``, ``not_watched`` (never sent, of unknown end, or with a fill dated by its report), and
+    ``p50_seconds``, ``p90_seconds``, ...: NaN if too few orders reached the share within the observed time
 
     Examples
     --------
@@ -410,12 +413,19 @@ def _times_to(
         ended = np.minimum(ended, last)  # a missing time is the lowest of all times
         observed &= np.where(observed, seconds, 0) <= _seconds(start, last)
     watched = _seconds(start, np.where(ended == NO_TIME, last, ended))
+    watched[frame.index.isin(_undated_orders(fills))] = np.nan
     return np.where(observed, seconds, np.where(watched >= 0, watched, np.nan)), observed
+
+
+def _undated_orders(fills: FillInput) -> pd.Series[str]:
+    """Orders with a fill that is dated by its report: when they had filled how much is not known."""
+    fills = require_columns(fills, ("client_order_id",), "fills")
+    return fills["client_order_id"][undated_fills(fills)]
 
 
 def _last_fill(fills: FillInput) -> int:
     fills = require_columns(fills, (), "fills")
-    at = utc_micros(fills["filled_at"], "filled_at", "fills") if len(fills) else np.empty(0, dtype="int64")
+    at = fill_micros(fills) if len(fills) else np.empty(0, dtype="int64")
     return int(at.max()) if len(at) else NO_TIME
 
 
@@ -430,8 +440,9 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame: ``client_order_id``, ``symbol``, ``seconds`` since the order was sent, ``filled_quantity`` so far,
-    ``filled_share`` of the order. Fills without a time are excluded. A fill stamped in whole seconds may be up
-    to a second later; in the second of sending it counts as made at 0.
+    ``filled_share`` of the order. Fills without a time are excluded, and all fills of an order of which one is
+    dated by its report (``time_unreliable``): what was filled before it is not known. A fill stamped in whole
+    seconds may be up to a second later; in the second of sending it counts as made at 0.
 
     Raises
     ------
@@ -444,7 +455,8 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     fills = require_columns(fills, ("filled_at",), "fills")
     require_columns(frame, ("arrived_at",), "orders")
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
-    at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    at = fill_micros(fills)
+    at = np.where(fills["client_order_id"].isin(_undated_orders(fills)), NO_TIME, at)
     order = np.lexsort((at, rows))
     order = order[at[order] != NO_TIME]
     rows, at = rows[order], at[order]
@@ -481,7 +493,8 @@ def participation(
     Returns
     -------
     DataFrame, index client_order_id: ``filled_quantity``, ``market_volume``, ``participation`` (a fraction; NaN
-    without fills, without volume, or where we would have traded more than the market)
+    without fills, without volume, where a fill is dated by its report, or where we would have traded more than
+    the market)
     """
     frame = keyed_orders(orders)
     executed = executed_by_order(frame, fills)

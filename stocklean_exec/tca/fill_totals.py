@@ -31,6 +31,7 @@ class FillArrays(NamedTuple):
     price: NDArray[np.float64]
     commission: NDArray[np.float64]  # NaN until it is reported
     filled_at: NDArray[np.int64]  # microseconds since 1970, NO_TIME where unknown
+    undated: NDArray[np.bool_]  # whether filled_at is no more than when the fill was reported
 
 
 class FillTotal(NamedTuple):
@@ -118,6 +119,14 @@ FILL_TOTALS = (
         f"coalesce(epoch_us(max(filled_at)::TIMESTAMPTZ), ({NO_TIME})::BIGINT)",
         needs="filled_at",
     ),
+    FillTotal(
+        "undated",
+        "fills whose time is that of their report",
+        0,
+        lambda f, n: _sum(f, f.undated.astype("float64"), n).astype("int64"),
+        "count(*) FILTER (undated)",
+        needs="time_unreliable",
+    ),
 )
 """The totals of an order's fills, in the sequence of their columns."""
 
@@ -127,7 +136,7 @@ def totals_by_order(fills: FillArrays, count: int) -> dict[str, NDArray[np.float
 
     Examples
     --------
-    >>> columns = [0, 0], [4.0, 6.0], [10.0, 11.0], [1.0, np.nan], [5, 3]
+    >>> columns = [0, 0], [4.0, 6.0], [10.0, 11.0], [1.0, np.nan], [5, 3], [False, False]
     >>> totals = totals_by_order(FillArrays(*map(np.array, columns)), 1)
     >>> [totals[name].tolist() for name in ("filled_quantity", "value", "commission", "commissions_due")]
     [[10.0], [106.0], [1.0], [1]]
@@ -136,7 +145,7 @@ def totals_by_order(fills: FillArrays, count: int) -> dict[str, NDArray[np.float
 
 
 def source_columns(columns: Collection[str]) -> str:
-    """SQL select list that gives ``q``, ``p``, ``paid`` and ``filled_at`` from fills with these columns.
+    """SQL select list: ``q``, ``p``, ``paid``, ``filled_at`` and ``undated`` of fills with these columns.
 
     ``q`` and ``p`` are NaN where empty, ``paid`` is NULL until the commission is reported.
     """
@@ -149,6 +158,8 @@ def source_columns(columns: Collection[str]) -> str:
     ]
     if "filled_at" in columns:
         chosen.append("filled_at")
+    if "time_unreliable" in columns:
+        chosen.append("coalesce(time_unreliable, false) AS undated")
     return ", ".join(chosen)
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "by_symbol",
     "column_numbers",
     "executed_by_order",
+    "fill_micros",
     "fill_prices",
     "fill_quantities",
     "in_order_currency",
@@ -55,6 +56,7 @@ __all__ = [
     "sign_factor",
     "small_signs",
     "to_base",
+    "undated_fills",
     "usable",
     "utc_micros",
 ]
@@ -198,6 +200,37 @@ def utc_micros(series: pd.Series[Any], name: str, table: str) -> NDArray[np.int6
     return np.asarray(values.array.asi8, dtype="int64")
 
 
+def undated_fills(fills: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each fill is dated by its report: broker and record then have no time of the fill itself.
+
+    Raises
+    ------
+    InputError
+        ``time_unreliable`` has values other than true, false and empty ones.
+
+    Examples
+    --------
+    >>> undated_fills(pd.DataFrame({"time_unreliable": [True, None]})).tolist()
+    [True, False]
+    >>> undated_fills(pd.DataFrame({"quantity": [1.0, 2.0]})).tolist()
+    [False, False]
+    """
+    if "time_unreliable" not in fills.columns:
+        return np.zeros(len(fills), dtype=bool)
+    try:
+        marks = fills["time_unreliable"].astype("boolean")
+    except (TypeError, ValueError):
+        text = "column time_unreliable has a value that is neither true nor false"
+        raise InputError("fills", [Problem("flag_dtype", text, column="time_unreliable")]) from None
+    return np.asarray(marks.to_numpy(dtype=bool, na_value=False))
+
+
+def fill_micros(fills: pd.DataFrame) -> NDArray[np.int64]:
+    """Times of the fills as :func:`utc_micros` gives them; missing where a fill is dated by its report."""
+    at, undated = utc_micros(fills["filled_at"], "filled_at", "fills"), undated_fills(fills)
+    return np.where(undated, NO_TIME, at) if undated.any() else at
+
+
 # -- fills, per order --------------------------------------------------------------------------------------------
 
 
@@ -215,6 +248,8 @@ class Executed:
 def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     """Fills added up for each order, in the sequence of ``frame``, which :func:`keyed_orders` made.
 
+    An order with a fill that is dated by its report has no known first and last time: that fill may be either.
+
     Returns
     -------
     DataFrame, index of ``frame``: the columns of :class:`Executed` and ``avg_fill_price``
@@ -230,11 +265,17 @@ def executed_by_order(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
     table["filled_quantity"] = filled
     with np.errstate(invalid="ignore", divide="ignore"):
         table["avg_fill_price"] = table["value"] / np.where(filled > 0, filled, np.nan)
-    return table.astype({"commissions_due": "int64", "fills": "int64"})
+    undated = table["undated"].to_numpy() > 0
+    if undated.any():
+        for name in ("first_at", "last_at"):
+            table[name] = np.where(undated, NO_TIME, table[name].to_numpy())
+    return table.astype({"commissions_due": "int64", "fills": "int64", "undated": "int64"})
 
 
 def _aligned(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """Given totals in the sequence of the orders; orders without a row have no fills."""
+    if "undated" not in table.columns:  # totals of a caller who dates every fill
+        table = table.assign(undated=0)
     if table.index is frame.index or table.index.equals(frame.index):
         return table.copy(deep=False)
     rows = frame.index.get_indexer(table.index)
@@ -259,7 +300,7 @@ def _added_up(frame: pd.DataFrame, fills: object) -> pd.DataFrame:
         if "filled_at" in fills.columns
         else np.full(len(fills), NO_TIME)
     )
-    totals = totals_by_order(FillArrays(rows, quantity, price, commission, at), len(frame))
+    totals = totals_by_order(FillArrays(rows, quantity, price, commission, at, undated_fills(fills)), len(frame))
     return pd.DataFrame(totals, index=frame.index)
 
 

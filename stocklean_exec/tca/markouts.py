@@ -34,6 +34,7 @@ from stocklean_exec.tca.inputs import (
     MarketInput,
     OrderInput,
     executed_by_order,
+    fill_micros,
     fill_prices,
     fill_quantities,
     keyed_orders,
@@ -41,6 +42,7 @@ from stocklean_exec.tca.inputs import (
     require_columns,
     side_signs,
     small_signs,
+    undated_fills,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -83,11 +85,11 @@ def markouts(
 
     A fill stamped in whole seconds, as TWS stamps them, is measured from the start of its second, up to a second
     early; with ``orders``, not before its order was sent. One that is stamped before its order by more than that
-    has no known time, and is unobserved.
+    has no known time, and is unobserved, as is one that is dated by its report (``time_unreliable``).
 
     Parameters
     ----------
-    fills : symbol, side, quantity, price, filled_at
+    fills : symbol, side, quantity, price, filled_at (and time_unreliable)
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them (:func:`stocklean_exec.quote_files`)
     horizons : seconds after the fill, negative for before it; ``"close"`` is the close of the fill's day
     orders : the orders of the fills, with arrived_at; ``fills`` then needs client_order_id too. Not needed if a
@@ -105,14 +107,15 @@ def markouts(
     -------
     DataFrame, one row per group and horizon, in the sequence of ``horizons``
 
-    ==============  ==========================================================================
-    (by)            the columns of the group
-    horizon         seconds (float64); of mixed type if ``"close"`` is among them
-    markout_bps     positive: the price moved in our favour; NaN if no mid was observed
-    fills           fills whose mid was observed
-    standard_error  of markout_bps; NaN for fewer than two fills
-    unobserved      fills of the group without an observed mid at that horizon
-    ==============  ==========================================================================
+    ===============  ==========================================================================
+    (by)             the columns of the group
+    horizon          seconds (float64); of mixed type if ``"close"`` is among them
+    markout_bps      positive: the price moved in our favour; NaN if no mid was observed
+    fills            fills whose mid was observed
+    standard_error   of markout_bps; NaN for fewer than two fills
+    unobserved       fills of the group without an observed mid at that horizon
+    time_unreliable  of these, fills dated by their report: they are unobserved at every horizon
+    ===============  ==========================================================================
 
     Raises
     ------
@@ -130,11 +133,11 @@ def markouts(
     >>> fills = pd.DataFrame({
     ...     "symbol": ["A"], "side": ["BUY"], "quantity": [5.0], "price": [100.0], "filled_at": [at],
     ... })
-    >>> markouts(fills, quotes, horizons=[0, 10, 3600])
-       horizon  markout_bps  fills  standard_error  unobserved
-    0      0.0          0.0      1             NaN           0
-    1     10.0        100.0      1             NaN           0
-    2   3600.0          NaN      0             NaN           1
+    >>> markouts(fills, quotes, horizons=[0, 10, 3600])[["horizon", "markout_bps", "fills", "unobserved"]]
+       horizon  markout_bps  fills  unobserved
+    0      0.0          0.0      1           0
+    1     10.0        100.0      1           0
+    2   3600.0          NaN      0           1
     """
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     steps = _horizons(horizons)
@@ -168,14 +171,16 @@ def markouts(
                 move -= paid
                 move *= scale
                 sums.add(number, move, heavy, mine)
-    return _curve(
-        groups, steps, sums, np.bincount(group, minlength=len(groups)) if group is not None else [len(at)]
-    )
+    undated = undated_fills(fills)
+    if group is None:
+        return _curve(groups, steps, sums, np.array([len(at)]), np.array([undated.sum()]))
+    counts = (np.bincount(some, minlength=len(groups)) for some in (group, group[undated]))
+    return _curve(groups, steps, sums, *counts)
 
 
 def _moments(fills: pd.DataFrame, orders: OrderInput | None) -> NDArray[np.int64]:
-    """Times of the fills, not before their orders were sent where that is known."""
-    at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    """Times of the fills, not before their orders were sent where that is known; missing if not known."""
+    at = fill_micros(fills)
     if not isinstance(orders, pd.DataFrame) or "arrived_at" not in orders.columns:
         return at
     require_columns(fills, ("client_order_id",), "fills")
@@ -314,7 +319,11 @@ def _dot(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
 
 
 def _curve(
-    groups: pd.DataFrame, steps: list[float | str], sums: _Sums, sizes: NDArray[np.int64] | list[int]
+    groups: pd.DataFrame,
+    steps: list[float | str],
+    sums: _Sums,
+    sizes: NDArray[np.int64],
+    undated: NDArray[np.int64],
 ) -> pd.DataFrame:
     mean, count, error = sums.results()
     number = len(steps)
@@ -323,7 +332,8 @@ def _curve(
     table["markout_bps"] = mean.ravel()
     table["fills"] = count.ravel()
     table["standard_error"] = error.ravel()
-    table["unobserved"] = np.repeat(np.asarray(sizes, dtype="int64"), number) - count.ravel()
+    table["unobserved"] = np.repeat(sizes, number) - count.ravel()
+    table["time_unreliable"] = np.repeat(undated, number)
     return table
 
 
@@ -352,7 +362,8 @@ def reversion(
     -------
     DataFrame, one row per filled order and horizon: ``client_order_id``, ``symbol``, ``horizon`` (seconds),
     ``reversion_bps``; NaN if no mid was observed. T is up to a second early if fills are stamped in whole seconds,
-    but not before the order was sent; NaN if the last fill is stamped before that
+    but not before the order was sent; NaN if the last fill is stamped before that, and if a fill of the order is
+    dated by its report
 
     Examples
     --------

@@ -33,6 +33,7 @@ from stocklean_exec.tca.api import (
     markouts,
     participation,
 )
+from stocklean_exec.tca.inputs import undated_fills
 from stocklean_exec.tca.sources import TradeRecord, trade_record
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = ["CostReport", "mask_accounts", "report", "write_report"]
 _PERCENT = ("fill_ratio", "share", "completion_rate")
 _WHOLE = {"orders", "filled_orders", "flagged", "fills", "commissions_due", "measured", "reached", "censored"}
 _WHOLE |= {"not_watched", "unobserved", "quantity", "filled_quantity", "remaining_quantity", "unsplit_orders"}
+_WHOLE |= {"time_unreliable"}
 _HEADLINE = (
     ("orders", "orders", "{:,.0f}"),
     ("filled_orders", "with fills", "{:,.0f}"),
@@ -167,7 +169,11 @@ def report(
         direction="positive is a cost" if sign == "cost" else "positive is favourable",
         states=", ".join(f"{run}: {state}" for run, state in runs.itertuples(index=False)),
         tiles=_tiles(summary, currency),
-        notes=_notes(summary, excluded=len(everything.orders) - len(summary.orders)),
+        notes=_notes(
+            summary,
+            excluded=len(everything.orders) - len(summary.orders),
+            undated=int(undated_fills(record.fills).sum()),
+        ),
         pictures=_pictures(summary, record, moves, trades, currency),
         sections=_sections(summary, record, everything, moves),
         provenance=_provenance(everything),
@@ -241,7 +247,7 @@ def _tiles(summary: CostSummary, currency: str) -> list[tuple[str, str]]:
     return [(_formatted(row[column], form), label.format(currency=currency)) for column, label, form in _HEADLINE]
 
 
-def _notes(summary: CostSummary, excluded: int) -> list[str]:
+def _notes(summary: CostSummary, excluded: int, undated: int) -> list[str]:
     row = summary.headline.iloc[0]
     notes = [f"Planned but not approved, and therefore not measured: {excluded}."] if excluded else []
     flagged, due = int(row["flagged"]), int(row["commissions_due"])
@@ -249,6 +255,11 @@ def _notes(summary: CostSummary, excluded: int) -> list[str]:
         notes.append(f"Orders with incomplete data: {flagged} (see the column flags).")
     if due:
         notes.append(f"Commissions not reported yet: {due}; the numbers that need them are empty.")
+    if undated:
+        notes.append(
+            f"Fills dated when they were reported, because the time of the broker cannot be read: {undated}; what "
+            "depends on their time leaves them out."
+        )
     if int(row["measured"]) < int(row["orders"]):
         notes.append(
             f"The shortfall covers {int(row['measured'])} of {int(row['orders'])} orders; the others lack a "

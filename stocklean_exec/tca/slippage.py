@@ -25,6 +25,7 @@ from stocklean_exec.tca.inputs import (
     Sign,
     column_numbers,
     executed_by_order,
+    fill_micros,
     in_order_currency,
     joined_flags,
     keyed_orders,
@@ -32,6 +33,7 @@ from stocklean_exec.tca.inputs import (
     side_signs,
     sign_factor,
     to_base,
+    undated_fills,
     utc_micros,
 )
 from stocklean_exec.tca.market import as_market
@@ -69,7 +71,8 @@ def slippage(
     Parameters
     ----------
     orders : client_order_id (column or index), symbol, side, quantity, and the benchmark's column
-    fills : client_order_id, quantity, price, commission; only of these orders
+    fills : client_order_id, quantity, price, commission; only of these orders. Benchmarks over an interval need
+        filled_at, and take no time of a fill that ``time_unreliable`` marks
     benchmark : ``"arrival"`` (mid when the order was sent), ``"decision"`` (price of the plan), ``"limit"``,
         ``"far_touch"``, ``"near_touch"``, ``"vwap"``, ``"vwap_ex_own"``, ``"twap"``, ``"pwp"``, ``"open"``,
         ``"close"``, ``"previous_close"``, ``"quote"`` (the mid or last of ``quotes``), ``"auto"`` (``"close"`` of
@@ -101,7 +104,8 @@ def slippage(
     flags                  why a number is missing or doubtful: ``no_fill``, ``no_fill_price``, ``no_benchmark``,
                            ``no_quote``, ``stale_quote``, ``crossed_quote``, ``delayed_quote``, ``no_time``,
                            ``no_volume``, ``not_observed``, ``no_daily_price``, ``stale_daily_price``,
-                           ``fill_before_order`` (the clocks of order and fill differ), ``overfilled``
+                           ``fill_before_order`` (the clocks of order and fill differ), ``time_unreliable`` (a
+                           fill is dated by its report, and the interval has no known end), ``overfilled``
     =====================  =======================================================================
 
     Raises
@@ -259,12 +263,12 @@ def spread_metrics(
 
     A fill stamped in whole seconds, as TWS stamps them, is measured at the start of its second, or when its order
     was sent if that is later: up to a second early. One that is stamped before its order was sent by more than
-    that has no known time, and is unobserved.
+    that has no known time, and is unobserved, as is one that is dated by its report (``time_unreliable``).
 
     Parameters
     ----------
     orders : client_order_id, symbol, side, quantity; arrival_bid and arrival_ask, or arrived_at
-    fills : client_order_id, quantity, price, filled_at
+    fills : client_order_id, quantity, price, filled_at (and time_unreliable)
     quotes : symbol, quoted_at, bid, ask; or Parquet files of them
     horizon : seconds after the fill
     max_age : longest time in seconds that a quote is in force without another one
@@ -273,8 +277,8 @@ def spread_metrics(
     -------
     DataFrame, index client_order_id: ``quoted_spread_bps``, ``effective_spread_bps``, ``effective_over_quoted``,
     ``realized_spread_bps``, ``price_impact_bps``, ``spread_capture``, ``price_improvement_bps``, ``fills``,
-    ``unobserved`` (fills without a quote) and ``unobserved_later`` (fills with a quote, but none at the horizon).
-    NaN where no fill had a quote.
+    ``unobserved`` (fills without a quote), ``unobserved_later`` (fills with a quote, but none at the horizon) and
+    ``time_unreliable`` (fills dated by their report, which are unobserved). NaN where no fill had a quote.
 
     Examples
     --------
@@ -300,7 +304,7 @@ def spread_metrics(
     rows = frame.index.get_indexer(pd.Index(fills["client_order_id"]))
     side, symbols = side_signs(frame)[rows], frame["symbol"].iloc[rows]
     price, shares = column_numbers(fills, "price", "fills"), column_numbers(fills, "quantity", "fills")
-    at = utc_micros(fills["filled_at"], "filled_at", "fills")
+    at = fill_micros(fills)
     if "arrived_at" in frame.columns:
         at = observed_times(at, utc_micros(frame["arrived_at"], "arrived_at", "orders")[rows])
     now = look_up(market, symbols, at, ("mid", "bid", "ask"), max_age)
@@ -328,6 +332,7 @@ def spread_metrics(
     partly = np.bincount(rows[~np.isnan(mid) & np.isnan(then)], minlength=len(frame))
     table.loc[partly > 0, ["realized_spread_bps", "price_impact_bps"]] = np.nan
     table["unobserved_later"] = partly
+    table["time_unreliable"] = np.bincount(rows[undated_fills(fills)], minlength=len(frame))
     return table
 
 

@@ -354,7 +354,7 @@ def _fill_columns(types: dict[str, str], *, times: bool) -> set[str]:
     require_columns(pd.DataFrame(columns=list(types)), ("client_order_id", "quantity", "price"), "fills")
     if "filled_at" in types and types["filled_at"] not in ZONED:
         raise InputError("fills", [Problem("naive_time", "filled_at has no time zone", column="filled_at")])
-    return set(types) if times else set(types) - {"filled_at"}
+    return set(types) if times else set(types) - {"filled_at", "time_unreliable"}
 
 
 def _totals_query(files: str, columns: set[str]) -> str:

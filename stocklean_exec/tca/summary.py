@@ -28,6 +28,7 @@ from stocklean_exec.tca.inputs import (
     side_signs,
     sign_factor,
     to_base,
+    undated_fills,
     usable,
     utc_micros,
 )
@@ -271,14 +272,16 @@ def _order_table(
     per_order["size"] = _sizes(fall["paper_notional"].to_numpy())
     if "arrived_at" in frame.columns:
         per_order["hour"] = _hours(frame, time_zone)
-    per_order["flags"] = _both(slip["flags"].tolist(), fall["flags"].tolist())
+    undated = frame.index.isin(fills["client_order_id"][undated_fills(fills)])  # times of fills are missing
+    late = ["time_unreliable" if one else None for one in undated.tolist()]
+    per_order["flags"] = _joined(slip["flags"].tolist(), fall["flags"].tolist(), late)
     return per_order
 
 
-def _both(one: list[object], two: list[object]) -> pd.Series[str]:
+def _joined(*flags: Sequence[object]) -> pd.Series[str]:
     texts = []
-    for pair in zip(one, two, strict=True):
-        names = [name for text in pair if isinstance(text, str) for name in text.split(", ")]
+    for row in zip(*flags, strict=True):
+        names = [name for text in row if isinstance(text, str) for name in text.split(", ")]
         texts.append(", ".join(dict.fromkeys(names)) or None)
     return pd.array(texts, dtype="str")  # type: ignore[return-value]  # an array is what a column takes
 

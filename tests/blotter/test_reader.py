@@ -385,6 +385,34 @@ def test_a_file_of_an_older_version_is_read_in_the_new_schema_and_not_changed(pa
     assert path.read_bytes() == before
 
 
+def undated(exec_id, code):
+    sizes = {"exec_id": exec_id, "symbol": "SPY", "side": "BUY", "quantity": 1.0, "price": 100.0}
+    return OrderEvent("execution", "run-1", "run-1-SPY-BUY", NOON, code=code, **sizes)
+
+
+@pytest.mark.slow
+def test_a_fill_that_is_dated_by_its_report_is_marked_also_in_a_file_that_was_written_before_the_mark(path):
+    with sx.open_blotter(path) as blotter:
+        fill(blotter)
+        events = [undated("x.a.1.01", "time_unreliable"), undated("x.a.2.01", "time_unreliable")]
+        blotter.record([*events, undated("x.a.2.02", None)]).result()  # a correction whose time can be read
+    older = database_file._sql("views.sql").replace(
+        "latest.account,\n    -- Dated by its report, as the broker's time of it cannot be read.\n"
+        "    coalesce(latest.code, '') = 'time_unreliable' AS time_unreliable",
+        "latest.account",
+    )
+    connection = database_file.connect(path)
+    database_file._apply(connection, older, [])
+    assert "time_unreliable" not in connection.execute("SELECT * FROM main.fills").df().columns
+    connection.close()
+    wanted = {"run-1.a.b.01": False, "x.a.1.01": True, "x.a.2.02": False}
+    for opened in (read_blotter, sx.open_blotter):
+        with opened(path) as blotter:
+            fills = blotter.fills()
+        assert fills.columns[-1] == "time_unreliable"
+        assert fills.set_index("exec_id")["time_unreliable"].to_dict() == wanted
+
+
 WRITE = """
 import sys
 import stocklean_exec as sx

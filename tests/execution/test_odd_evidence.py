@@ -219,6 +219,8 @@ def test_an_unknown_zone_name_is_the_zone_that_the_user_gave_or_the_time_is_mark
     ):
         sx.submit_orders(approved_of(LIMIT_100), broker, blotter, timeout=5)
         (execution,) = blotter.events().query("kind == 'execution'").to_dict("records")
+        (fill,) = blotter.fills().to_dict("records")
+    assert (fill["filled_at"], fill["time_unreliable"]) == (execution["occurred_at"], code == "time_unreliable")
     assert ("" if pd.isna(execution["code"]) else execution["code"]) == code
     assert (execution["occurred_at"] == dated) if dated else "20221229 10:00:00 JST" in execution["message"]
 

@@ -90,6 +90,13 @@ def test_each_fill_is_divided_and_the_strategies_add_up_to_it():
     assert set(found["run_id"]) == {"r"}
 
 
+def test_parts_of_a_fill_that_is_dated_by_its_report_are_marked_too():
+    orders = pd.DataFrame([order({"A": 20.0, "B": 10.0})])
+    found = attribute_fills(orders, fills_of("r-SPY-BUY", 3, 3).assign(time_unreliable=[False, True]))
+    assert found["time_unreliable"].tolist() == [False, False, True, True]
+    assert not attribute_fills(orders, fills_of("r-SPY-BUY", 3))["time_unreliable"].any()
+
+
 def test_an_order_of_one_strategy_is_its_own_and_one_of_none_is_unassigned():
     plain = {"client_order_id": "m-TLT-SELL", "symbol": "TLT", "side": "SELL", "quantity": 5.0}
     orders = pd.DataFrame([order({"A": 5.0}) | {"strategy_quantities": None, "strategy": "A"}, plain])

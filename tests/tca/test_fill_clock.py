@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stocklean_exec.errors import InputError
 from stocklean_exec.tca.api import markouts as markouts_of_any_source
+from stocklean_exec.tca.api import slippage as slippage_of_any_source
 from stocklean_exec.tca.asof import NO_TIME
-from stocklean_exec.tca.completion import completion, fill_progress, participation
+from stocklean_exec.tca.completion import completion, fill_progress, fill_times, participation
 from stocklean_exec.tca.fill_clock import before_order, latest_times, not_before_order, observed_times
 from stocklean_exec.tca.markouts import markouts, reversion
 from stocklean_exec.tca.slippage import slippage, spread_metrics
@@ -136,6 +138,74 @@ def test_a_fill_before_its_order_has_no_known_time(filled_at):
     assert spread_metrics(ORDERS, fills, QUOTES)["unobserved"].tolist() == [1]
     assert markouts(fills, QUOTES, [0], orders=ORDERS)["unobserved"].tolist() == [1]
     assert reversion(ORDERS, fills, QUOTES, [1])["reversion_bps"].isna().tolist() == [True]
+
+
+# Two orders; of the first one a fill is dated by its report, seconds after a fill that the broker has dated.
+ITS_OWN = FILLS.assign(filled_at=at(0.8), time_unreliable=False)
+REPORTED = FILLS.assign(filled_at=at(2), time_unreliable=True)
+MIXED = pd.concat(
+    [ITS_OWN.assign(client_order_id="p"), ITS_OWN.assign(quantity=4.0), REPORTED.assign(quantity=6.0)]
+)
+PAIR = pd.concat([ORDERS, ORDERS.assign(client_order_id="p")])
+
+
+def of_files(folder, **frames):
+    for name, frame in frames.items():
+        duckdb.from_df(frame).write_parquet(str(folder / f"{name}.parquet"))
+    return [folder / f"{name}.parquet" for name in frames]
+
+
+@pytest.mark.parametrize("benchmark", ["vwap", "vwap_ex_own", "twap", "pwp"])
+def test_an_order_with_a_fill_that_is_dated_by_its_report_has_no_benchmark_over_an_interval(benchmark, tmp_path):
+    options = {"benchmark": benchmark, "quotes": QUOTES, "trades": TRADES}
+    table = slippage(PAIR, MIXED, **options)
+    assert table["benchmark_price"].isna().tolist() == [True, False]
+    assert table["flags"].fillna("").tolist() == ["time_unreliable", ""]
+    pd.testing.assert_frame_equal(slippage_of_any_source(*of_files(tmp_path, o=PAIR, f=MIXED), **options), table)
+    # Without the mark the market until the report would count.
+    assert slippage(PAIR, MIXED.drop(columns="time_unreliable"), **options)["benchmark_price"].notna().all()
+
+
+def test_benchmarks_of_one_moment_need_no_time_of_the_fills():
+    table = slippage(PAIR.assign(arrival_price=100.0), MIXED)
+    assert table["flags"].isna().all()
+    assert table["filled_quantity"].tolist() == [10.0, 10.0]
+
+
+def test_fills_that_are_dated_by_their_report_are_unobserved_and_counted():
+    table = markouts(MIXED, QUOTES, [0, 1, "close"], orders=PAIR)
+    assert table["fills"].tolist() == [2, 2, 0]
+    assert table["unobserved"].tolist() == [1, 1, 3]
+    assert table["time_unreliable"].tolist() == [1, 1, 1]
+    by_order = markouts(MIXED, QUOTES, [0], by="client_order_id")
+    assert by_order["time_unreliable"].tolist() == [1, 0]
+    spreads = spread_metrics(PAIR, MIXED, QUOTES, horizon=1)
+    assert spreads[["fills", "unobserved", "time_unreliable"]].to_numpy().tolist() == [[2, 1, 1], [1, 0, 0]]
+
+
+def test_markouts_of_files_know_the_fills_that_are_dated_by_their_report(tmp_path):
+    (fills,) = of_files(tmp_path, f=MIXED)
+    found = markouts_of_any_source(fills, QUOTES, [0])
+    pd.testing.assert_frame_equal(found, markouts(MIXED, QUOTES, [0]))
+    assert found["time_unreliable"].tolist() == [1]
+
+
+def test_times_of_an_order_with_a_fill_that_is_dated_by_its_report_are_not_known():
+    done = completion(PAIR, MIXED)
+    for name in ("first_fill_seconds", "last_fill_seconds"):
+        np.testing.assert_allclose(done[name], [np.nan, 0.4])
+    assert done["fill_ratio"].tolist() == [1.0, 1.0]
+    assert fill_progress(PAIR, MIXED)["client_order_id"].tolist() == ["p"]
+    times = fill_times(PAIR, MIXED, shares=[0, 1])
+    assert times[["orders", "reached", "not_watched"]].to_numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert participation(PAIR, MIXED, TRADES)["participation"].isna().tolist() == [True, False]
+    assert reversion(PAIR, MIXED, QUOTES, [1])["client_order_id"].tolist() == ["p"]
+
+
+def test_a_mark_that_is_neither_true_nor_false_is_refused():
+    with pytest.raises(InputError, match="neither true nor false") as raised:
+        markouts(MIXED.assign(time_unreliable="perhaps"), QUOTES, [0])
+    assert raised.value.codes == ("flag_dtype",)
 
 
 def test_other_reasons_are_named_as_before():

@@ -48,7 +48,8 @@ def test_markouts_are_positive_when_the_price_moved_in_our_favour():
     sold = markouts(FILLS_.iloc[[2]], QUOTES, horizons=[0, 30])
     # sold at 49.50: mid 50 and 49 are -0.50 and +0.50 of 49.50
     np.testing.assert_allclose(sold["markout_bps"], [-0.5 / 49.5 * 1e4, 0.5 / 49.5 * 1e4])
-    assert table.columns.tolist() == ["horizon", "markout_bps", "fills", "standard_error", "unobserved"]
+    names = ["horizon", "markout_bps", "fills", "standard_error", "unobserved", "time_unreliable"]
+    assert table.columns.tolist() == names
     assert table["horizon"].tolist() == [0, 10, 60]
 
 

@@ -218,6 +218,16 @@ def test_a_table_of_many_orders_shows_the_worst_and_says_so(blotter):
     assert len(page.summary.orders) == 203
 
 
+@pytest.mark.slow
+def test_fills_that_are_dated_by_their_report_are_counted_in_a_note(blotter):
+    demo = trade_record(blotter, run_id="demo")
+    note = "Fills dated when they were reported, because the time of the broker cannot be read: 1;"
+    marks = [True, *[False] * (len(demo.fills) - 1)]
+    marked = report("demo", replace(demo, fills=demo.fills.assign(time_unreliable=marks)))
+    assert note in " ".join(" ".join(read(marked.html).text).split())
+    assert note[:40] not in report("demo", demo).html
+
+
 def test_incomplete_orders_have_the_last_message_of_the_broker():
     incomplete = pd.DataFrame({"reason": ["201", "working"]}, index=["a", "b"])
     events = pd.DataFrame(

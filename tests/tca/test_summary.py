@@ -70,6 +70,18 @@ def test_the_headline_is_a_ratio_of_sums():
 
 
 @pytest.mark.slow
+def test_an_order_with_a_fill_that_is_dated_by_its_report_is_flagged():
+    times = [AT, AT + pd.Timedelta(seconds=5), AT + pd.Timedelta(hours=1), AT]
+    fills = FILLS_.assign(filled_at=times, time_unreliable=[False, True, False, False])
+    table = cost_summary(ORDERS_, fills).orders
+    before = cost_summary(ORDERS_, FILLS_).orders
+    flags = [(now, old) for now, old in zip(table["flags"].fillna(""), before["flags"].fillna(""), strict=True)]
+    assert [now for now, old in flags if now != old] == ["time_unreliable"]
+    np.testing.assert_array_equal(table["last_fill_seconds"], [NAN, 0.0, NAN, 0.0])
+    assert table["slippage_cost"].equals(before["slippage_cost"])
+
+
+@pytest.mark.slow
 def test_the_error_of_the_headline_is_that_of_a_weighted_mean():
     row = cost_summary(ORDERS_, FILLS_).headline.loc["all"]
     bps, weight = np.array([60, 200, -400]), np.array([10_000, 5_000, 2_000])

@@ -55,7 +55,9 @@ SELECT
     latest.exchange,
     latest.liquidity,
     latest.perm_id,
-    latest.account
+    latest.account,
+    -- Dated by its report, as the broker's time of it cannot be read.
+    coalesce(latest.code, '') = 'time_unreliable' AS time_unreliable
 FROM latest
 LEFT JOIN charged
     ON charged.exec_id = latest.exec_id AND charged.client_order_id IS NOT DISTINCT FROM latest.client_order_id
