@@ -2,10 +2,12 @@
 
 A worker process submits the orders through ib_async to a simulator in a process of its own, and kills itself half
 way. Measured is the time from there on in a new worker: until the blotter is reconciled with the broker, and until
-the run is over. Then, order by order, what it takes to announce an order on disk before it leaves, beside handing
-it over alone; and the number of runs of the crash campaign in a minute.
+the run is over. Then many small runs, each killed before or after another one of its orders, and how long
+``sx.resume`` takes, beside a limit. Then, order by order, what it takes to announce an order on disk before it
+leaves, beside handing it over alone; and the number of runs of the crash campaign in a minute.
 
-Run ``python tests/benchmarks/bench_recovery.py [--orders N] [--campaign N]``; ``--small`` is quick.
+Run ``python tests/benchmarks/bench_recovery.py [--orders N] [--kills N] [--campaign N]``; ``--small`` is quick,
+``--kills-only`` times the resumes alone.
 """
 
 from __future__ import annotations
@@ -34,7 +36,11 @@ from stocklean_exec.execution import recovery
 ROOT = Path(__file__).parents[2]
 SYMBOLS = tuple(sx.sample_closes().columns)
 LIMITS = sx.Limits(duplicate_window=None)
-WORKER = "import sys, bench_recovery as b; b.submit_and_die(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))"
+WORKER = "import sys, bench_recovery as b; b.submit_and_die(*sys.argv[1:])"
+RESUMED = 20  # orders of each run that is killed to time its resume
+LIMIT_S = 10.0
+"""What a resume may take, beyond ``--settle``: as long as an order may be in flight to TWS, for which everybody
+has to wait who wants to know whether it has left. A stated choice."""
 
 
 @contextlib.contextmanager
@@ -53,12 +59,14 @@ def connect(port):
     return sx.connect(f"ib://127.0.0.1:{port}?client_id=7&rate=0")
 
 
-def submit_and_die(port, file, count):
-    """Submit ``count`` orders, and end as by ``kill -9`` when half of them have left."""
+def submit_and_die(port, file, count, run_id="bench", nth="", when="after"):
+    """Submit ``count`` orders, and end as by ``kill -9`` before or after the nth: by default after half."""
+    count = int(count)
+    last = int(nth or count // 2)
     orders = pd.DataFrame(
         {
-            "run_id": "bench",
-            "client_order_id": [f"bench-{number}" for number in range(count)],
+            "run_id": run_id,
+            "client_order_id": [f"{run_id}-{number}" for number in range(count)],
             "symbol": [SYMBOLS[number % len(SYMBOLS)] for number in range(count)],
             "side": "BUY",
             "quantity": 100.0,
@@ -68,9 +76,11 @@ def submit_and_die(port, file, count):
     send, sent = ib_connection.Connection.send_order, []
 
     def send_order(link, contract, order):
-        send(link, contract, order)
         sent.append(order)
-        if len(sent) == count // 2:
+        if len(sent) == last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        send(link, contract, order)
+        if len(sent) == last:
             os.kill(os.getpid(), signal.SIGKILL)
 
     ib_connection.Connection.send_order = send_order
@@ -78,6 +88,29 @@ def submit_and_die(port, file, count):
         review = sx.review_orders(sx.check_orders(orders, LIMITS, quotes=broker.quotes(list(SYMBOLS)), cash=1e9))
         review.approve_all(by="bench")
         sx.submit_orders(review.result(), broker, blotter, progress=False)
+
+
+def let_die(*arguments):
+    """Run a worker of :func:`submit_and_die` to its death."""
+    command = [sys.executable, "-c", WORKER, *map(str, arguments)]
+    died = subprocess.run(command, cwd=Path(__file__).parent, check=False)
+    assert died.returncode == -signal.SIGKILL, died
+
+
+def time_resumes(kills, settle):
+    """Seconds of ``sx.resume``, and of the processor, after kills before and after one order after another."""
+    took = []
+    with simulator() as port, tempfile.TemporaryDirectory() as folder:
+        for number in range(kills):
+            file, run_id = Path(folder) / f"{number}.duckdb", f"bench{number}"
+            nth, when = 1 + number // 2 % RESUMED, ("before", "after")[number % 2]
+            let_die(port, file, RESUMED, run_id, nth, when)
+            with sx.open_blotter(file) as blotter, connect(port) as broker:
+                began, used = time.perf_counter(), time.process_time()
+                states = sx.resume(run_id, broker, blotter, progress=False, settle=settle)
+                took.append((time.perf_counter() - began, time.process_time() - used))
+            assert (states["status"] == "FILLED").all(), states["status"].value_counts()
+    return took
 
 
 def time_restart(count):
@@ -92,12 +125,7 @@ def time_restart(count):
 
     with simulator() as port, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.duckdb"
-        died = subprocess.run(
-            [sys.executable, "-c", WORKER, str(port), str(file), str(count)],
-            cwd=Path(__file__).parent,
-            check=False,
-        )
-        assert died.returncode == -signal.SIGKILL, died
+        let_die(port, file, count)
         recovery.Recovery.run = timed
         started = time.perf_counter()
         try:
@@ -162,11 +190,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=500)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--kills", type=int, default=40, help="runs that are killed to time their resume")
+    parser.add_argument("--settle", type=float, default=0.0, help="seconds that an order may be in flight")
+    parser.add_argument("--kills-only", action="store_true", help="time the resumes, and nothing else")
     parser.add_argument("--campaign", type=int, default=100, help="runs of the campaign")
     parser.add_argument("--wide", type=int, default=4)
-    parser.add_argument("--small", action="store_true", help="30 orders, 4 runs")
+    parser.add_argument("--small", action="store_true", help="30 orders, 4 kills, 4 runs")
     options = parser.parse_args()
     count, repeat, runs = (30, 1, 4) if options.small else (options.orders, options.repeat, options.campaign)
+    kills = 4 if options.small else options.kills
+    took, limit = time_resumes(kills, options.settle), options.settle + LIMIT_S
+    title = f"sx.resume of {RESUMED} orders, {kills} kills, {options.settle:g} s in flight"
+    print(f"{title:52} {'median s':>10} {'worst s':>10} {'limit s':>10}")
+    for label, column in (("on the clock", 0), ("of the processor", 1)):
+        seconds = [one[column] for one in took]
+        print(f"  {label:50} {statistics.median(seconds):10.3f} {max(seconds):10.3f} {limit:10.3f}")
+    if options.kills_only:
+        return
     restarts = [time_restart(count) for _ in range(repeat)]
     print(f"{f'restart of a run of {count} orders, killed half way':52} {'median s':>10} {'worst s':>10}")
     for label, column in (("until the blotter is reconciled", 0), ("until the run is over", 1)):
