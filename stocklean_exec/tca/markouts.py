@@ -380,8 +380,9 @@ def reversion(
     number_option("max_age", max_age, least=1e-6, most=_LONGEST)
     steps = [number_option("horizon", value, least=-_LONGEST, most=_LONGEST) for value in horizons]
     frame, market = keyed_orders(orders), as_market(quotes)
-    last = executed_by_order(frame, fills)["last_at"].to_numpy(dtype="int64")
-    filled = np.flatnonzero(last != NO_TIME)
+    executed = executed_by_order(frame, fills)
+    last = executed["last_at"].to_numpy(dtype="int64")
+    filled = np.flatnonzero((last != NO_TIME) | (executed["undated"].to_numpy() > 0))
     if "arrived_at" in frame.columns:
         last = observed_times(last, utc_micros(frame["arrived_at"], "arrived_at", "orders"))
     side, symbols, end = side_signs(frame)[filled], frame["symbol"].iloc[filled], last[filled]

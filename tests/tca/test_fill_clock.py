@@ -199,7 +199,8 @@ def test_times_of_an_order_with_a_fill_that_is_dated_by_its_report_are_not_known
     times = fill_times(PAIR, MIXED, shares=[0, 1])
     assert times[["orders", "reached", "not_watched"]].to_numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
     assert participation(PAIR, MIXED, TRADES)["participation"].isna().tolist() == [True, False]
-    assert reversion(PAIR, MIXED, QUOTES, [1])["client_order_id"].tolist() == ["p"]
+    back = reversion(PAIR, MIXED, QUOTES, [1]).set_index("client_order_id")["reversion_bps"]
+    assert back.isna().to_dict() == {"o": True, "p": False}
 
 
 def test_a_mark_that_is_neither_true_nor_false_is_refused():
