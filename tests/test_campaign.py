@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from tests.campaign.checker import FAILURES, compare, truth_of
+from tests.campaign.conditions import CONDITIONS, broken_conditions
 from tests.campaign.plans import FAULTS, MORE, OTHER_CLIENTS, POINTS, QUOTES, USES, make_plan
 from tests.campaign.report import add_up, never_reached
+from tests.campaign.safeguards import SAFEGUARDS
 
 ROOT = Path(__file__).parents[1]
 ASKED = {"order_ref": "r-SPY-BUY", "symbol": "SPY", "side": "BUY"}
@@ -230,6 +232,81 @@ def test_recorded_fills_of_an_unknown_order_must_be_correct():
     wrong = [{**FILLS[0], "price": 1.0}]
     found = differences(fills=wrong, order=unknown, faults={"other_client", "no_executions"})["found"]
     assert found == {"wrong_fills": 1}
+
+
+# -- conditions ------------------------------------------------------------------------------------------------
+
+
+def broken(plan, *, order=(), fill=(), state=(), rows=()):
+    """What is broken where the venue has this of the first order, and the blotter this state of it."""
+    first = plan.orders[0]
+    ref = {"order_ref": f"c1-{first['symbol']}-{first['side']}", "symbol": first["symbol"]}
+    name = ref["order_ref"]
+    journal = [{"event": "order", **ref, "quantity": first["quantity"], "con_id": 1, **dict(order)}]
+    journal.append({"event": "execution", **ref, "exec_id": "a.b.1.01", "time": "2026-11-23T15:00:04.7+00:00"})
+    dated = {"filled_at": pd.Timestamp("2026-11-23 15:00:04", tz="UTC"), "time_unreliable": False}
+    fills = pd.DataFrame([{"exec_id": "a.b.1.01"} | dated | dict(fill)])
+    states = pd.DataFrame([{"client_order_id": name, "status": "PARTIAL", "reason": None} | dict(state)])
+    return broken_conditions(plan, journal, states, fills, list(rows))
+
+
+def test_a_time_of_an_unknown_zone_is_that_of_the_venue_or_marked():
+    plan, late = make_plan(1, also=["unknown_zone"]), pd.Timestamp("2026-11-23 15:00:07", tz="UTC")
+    assert broken(plan) == []
+    assert broken(plan, fill={"filled_at": late, "time_unreliable": True}) == []
+    (text,) = broken(plan, fill={"filled_at": late})
+    assert text.startswith("a.b.1.01 is dated 2026-11-23 15:00:07")
+    assert broken(make_plan(1), fill={"filled_at": late}) == []
+
+
+@pytest.mark.parametrize("condition", ["other_base_currency", "old_quotes"])
+def test_an_order_that_must_not_be_sent_was_not_accepted(condition):
+    plan, nothing = make_plan(1, also=[condition]), pd.DataFrame({"client_order_id": []})
+    (text,) = broken(plan)
+    assert "was accepted" in text
+    assert broken_conditions(plan, [], nothing, nothing, []) == []
+
+
+def test_an_order_is_accepted_for_the_contract_that_it_names():
+    plan = make_plan(1, also=["wrong_contract"])
+    (text,) = broken(plan)
+    assert f"was accepted for contract 1, and {plan.orders[0]['con_id']} was asked" in text
+    assert broken(plan, order={"con_id": plan.orders[0]["con_id"]}) == []
+
+
+def test_a_limit_counts_in_the_currency_of_the_account():
+    plan = make_plan(1, also=["limit_in_base_currency"])
+    assert plan.rate == 7.8
+    plan.orders.sort(key=lambda order: -order["quantity"] * QUOTES[order["symbol"]][0])
+    (text,) = broken(
+        plan
+    )  # the largest order is worth half the limit in dollars, and 3.9 times in the base currency
+    assert "over the limit" in text
+
+
+def test_a_refused_order_has_the_code_of_its_refusal():
+    plan = make_plan(1, also=["refused_by_a_code"], alone=True)
+    assert broken(plan, state={"status": "CANCELLED", "reason": "10268"}) == []
+    (text,) = broken(plan, state={"status": "CANCELLED", "reason": "cancelled"})
+    assert "and was refused by 10268" in text
+
+
+def test_a_limit_that_was_changed_is_a_row_of_the_reconciliation():
+    plan = make_plan(1, also=["limit_changed"])
+    assert broken(plan, rows=[{"order_changed": 1}]) == []
+    (text,) = broken(plan, rows=[{}])
+    assert "was changed at the broker" in text
+    assert broken(plan, state={"status": "FILLED"}, rows=[{}]) == []  # nobody can see it any more
+
+
+def test_every_condition_has_a_safeguard_and_changes_nothing_else_of_a_seed():
+    assert {name for one in SAFEGUARDS.values() for name in one.also} >= set(CONDITIONS)
+    for name in CONDITIONS:
+        plan = make_plan(1, also=[name])
+        assert str(plan) == str(make_plan(1, also=[name]))
+        assert plan.faults[-1] == name
+        assert [one["symbol"] for one in plan.orders] == [one["symbol"] for one in make_plan(1).orders]
+    assert not set(CONDITIONS) & {name for seed in range(300) for name in make_plan(seed).faults}
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import execution_family
 from stocklean_exec.simulator import read_journal
+from tests.campaign.conditions import broken_conditions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -304,7 +305,7 @@ def _compare_end(row: dict[str, Any], truth: dict[str, Any], filled: float, fail
         fail("wrong_ends", f"{name} is REJECTED, and the venue works it")
 
 
-_CORRECTED = ("corrected", "busted")
+_CORRECTED = ("corrected", "busted", "busted_at_the_end")
 
 
 def _is_corrected(name: str, plan: Plan) -> bool:
@@ -438,6 +439,7 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
     twice = [] if "planned last" in notes else sent_after(whole, plan.run_id, plan.later_run_id)
     differences = (
         ("wrong_ends", _early_ends(plan, truth, orders, notes)),
+        ("wrong_ends", broken_conditions(plan, journal, orders, fills, _noted(notes, "rows"))),
         ("wrong_commissions", wrong),
         ("duplicate_orders", [f"{name} was sent after {plan.later_run_id}" for name in twice]),
         ("lost_events", sorted(acked - keys)),

@@ -24,7 +24,7 @@ import stocklean_exec as sx
 from stocklean_exec import clock
 from stocklean_exec.blotter.order_state import ENDED, derive_order
 from stocklean_exec.blotter.reader import _connect_to_copy
-from stocklean_exec.errors import BrokerError, StockleanError
+from stocklean_exec.errors import BrokerError, ClientIdInUseError, StockleanError
 from stocklean_exec.simulator import clock as venue_clock
 from stocklean_exec.simulator import settings as venue_settings
 from stocklean_exec.simulator.exchange.scheduled_events import ScenarioEvents
@@ -32,6 +32,7 @@ from stocklean_exec.simulator.exchange.venue import Venue
 from stocklean_exec.simulator.protocol.order_request import OrderRequest
 from stocklean_exec.simulator.server import session as venue_session
 from stocklean_exec.simulator.server.server import start
+from tests.campaign.conditions import RATE
 from tests.campaign.plans import QUOTES
 from tests.campaign.points import Points, half_close, install
 from tests.campaign.safeguards import switch_off
@@ -66,6 +67,8 @@ MARKET = pd.DataFrame(
     ],
     columns=["symbol", "bid", "ask", "last", "close", "bid_size", "ask_size"],
 ).assign(currency="USD", quoted_at=pd.Timestamp("2022-12-29 17:00", tz="UTC"))
+_OLD_MARKET = MARKET.assign(bid=float("nan"), ask=float("nan"), last_time="2022-12-28 20:59:58")
+"""The same with no more than last trades of another day."""
 LIMITS = sx.Limits(price_collar=None, min_cash_after=None, allow_short=True, duplicate_window=None)
 _CONNECT_SECONDS = 6.0
 _CLIENT, _FIRST_ID = 7, 50
@@ -73,9 +76,11 @@ _PATIENCE, _PATIENCE_ALONE = 1.2, 10.0
 _SETTLE = 0.25
 _COPY_SECONDS, _LOOK_SECONDS = 30.0, 0.001
 _HOURS = "hours"
-_EVENING = (23, 55)
+_EVENING, _DAYTIME = (23, 55), (14, 5)
 NIGHT_SECONDS = 600.0
-"""How far the clocks of venue and workers jump at night: from five minutes before midnight to five after it."""
+"""How far the clocks of venue and workers jump at night: from five minutes before midnight to five after it.
+
+By day they jump over a quarter of an hour, at which the day of another zone may begin."""
 COPY = "copy.duckdb"
 """An older copy of a run's blotter; beside it the number of bytes of events that were acknowledged before."""
 
@@ -84,10 +89,11 @@ COPY = "copy.duckdb"
 
 
 def set_hours(plan: Plan, folder: Path) -> None:
-    """Let a run that has a night begin in the evening of New York."""
-    if plan.night_before:
+    """Let a run that has a night begin in the evening of New York, and one with a day of another zone by day."""
+    if plan.night_before or plan.other_midnight:
         now = datetime.now(ZoneInfo("America/New_York"))
-        evening = now.replace(hour=_EVENING[0], minute=_EVENING[1], second=0)
+        hour, minute = _DAYTIME if plan.other_midnight else _EVENING
+        evening = now.replace(hour=hour, minute=minute, second=0)
         (folder / _HOURS).write_text(str((evening - now).total_seconds()))
 
 
@@ -117,9 +123,11 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
     parent = os.getppid()
     scenario = {"order": plan.scenario["order"]} if plain else plan.scenario
     settings = venue_settings.Settings(
-        quotes=MARKET,
+        quotes=_OLD_MARKET if plan.has_old_quotes else MARKET,
         seed=plan.seed,
-        cash=1_000_000.0 if plan.cash is None else plan.cash,
+        base_currency=plan.base_currency,
+        rates={} if plan.base_currency == "USD" else {"USD": RATE},
+        cash=(1.0 if plan.base_currency == "USD" else RATE) * 1_000_000.0 if plan.cash is None else plan.cash,
         positions=plan.held,
         scenario=scenario,
         state=folder / "venue.state",
@@ -130,6 +138,11 @@ def run_venue(plan: Plan, folder: Path, port: int, pipe: int, *, plain: bool) ->
     def begin_day(server: Any) -> None:
         nonlocal ahead
         ahead = _hours(folder)
+        if plan.other_midnight:
+            server.venue.events.run({"do": "midnight"})
+            server.flush()
+            os.write(log, b"other midnight\n")
+            return
         server.venue.events.run({"do": "next_day" if plan.seed % 2 else "midnight"})
         if plan.new_ids:
             server.venue.events.run({"do": "reset_ids"})
@@ -249,7 +262,9 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
             if len(left) or set(uncharged) - plan.unreported:
                 points.note("open")  # or in doubt, or not charged: the next one may receive more
     except StockleanError as error:
-        points.note(f"refused {type(error).__name__}: {str(error)[:300]}")
+        is_impatient = kill.get("waits") and isinstance(error, ClientIdInUseError)
+        word = "failed" if is_impatient else "refused"
+        points.note(f"{word} {type(error).__name__}: {str(error)[:300]}")
         sys.stdout.flush()
         os._exit(3)
     except BaseException:  # noqa: BLE001 - a bug of ours, to be counted
@@ -271,14 +286,16 @@ def run_reconciliation(plan: Plan, folder: Path, port: int, off: str) -> None:
     with sx.open_blotter(folder / "run.duckdb") as blotter:
         found = _reconcile(plan, blotter, port)
     kinds = Counter(found.loc[found["severity"] == "halt", "kind"].tolist())
-    os.write(notes, f"differs {json.dumps(kinds)}\n".encode())
+    rows = Counter(found["kind"].tolist())
+    os.write(notes, f"rows {json.dumps(rows)}\ndiffers {json.dumps(kinds)}\n".encode())
 
 
 def _reconcile(plan: Plan, blotter: Any, port: int) -> pd.DataFrame:
     """Reconcile, as often as it takes: a fault of the venue may still be due."""
     deadline = time.monotonic() + _CONNECT_SECONDS
     unused = [symbol for symbol in QUOTES if symbol not in {one["symbol"] for one in plan.orders}]
-    sends = plan.reconciled_by not in (0, _CLIENT) and unused and "later_run" not in plan.faults
+    is_silent = plan.reconciled_by not in (0, _CLIENT) or plan.other_midnight
+    sends = is_silent and unused and "later_run" not in plan.faults
     while True:
         try:
             with _connect(port, {"client": plan.reconciled_by}, _CLIENT) as broker:
@@ -327,22 +344,27 @@ def _connect(port: int, who: dict[str, Any], planner: int) -> Any:
     """Connect as often as it takes: a client id may be taken for a while, a venue may be about to start."""
     deadline = time.monotonic() + _CONNECT_SECONDS
     host, client = who.get("host", "127.0.0.1"), who.get("client", planner)
+    address, waits = f"ib://{host}:{port}?client_id={client}&rate=0&timeout=2", "waits" in who
     while True:
         try:
-            return sx.connect(f"ib://{host}:{port}?client_id={client}&rate=0&timeout=2")
-        except BrokerError:
-            if time.monotonic() > deadline:
+            return sx.connect(address, wait=_CONNECT_SECONDS if waits else 0.0)
+        except BrokerError as error:
+            if time.monotonic() > deadline or (waits and isinstance(error, ClientIdInUseError)):
                 raise
             time.sleep(0.05)
 
 
 def _approved(plan: Plan, run_id: str = "") -> pd.DataFrame:
     orders = pd.DataFrame(plan.orders).assign(run_id=run_id or plan.run_id)
-    limits, account = LIMITS, {}
+    limits: sx.Limits = replace(LIMITS, **plan.limits)
+    account: dict[str, Any] = {}
     if plan.cash is not None:
-        limits = replace(LIMITS, min_cash_after=0.0)
+        limits = replace(limits, min_cash_after=0.0)
         account = {"positions": plan.held, "cash": plan.cash}
-    review = sx.review_orders(sx.check_orders(orders, limits, quotes=MARKET, **account))
+    if plan.rate is not None:
+        account |= {"base_currency": plan.base_currency, "fx": {"USD": plan.rate}}
+    market = MARKET.assign(quoted_at=clock.now()) if plan.has_old_quotes else MARKET
+    review = sx.review_orders(sx.check_orders(orders, limits, quotes=market, **account))
     review.approve_all(by="campaign")
     return review.result()
 

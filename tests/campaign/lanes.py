@@ -184,11 +184,16 @@ class _Run:
         """Let the day of New York change before a worker, if its turn has come; the venue has come to rest."""
         if self.plan.night_before != number or not number or self.venue is None:
             return
+        self._begin_day("night")
+
+    def _begin_day(self, line: str) -> None:
+        """Let all clocks jump, and wait until the venue has begun its day and noted so."""
         self._rest()
         pass_night(self.folder)
-        os.kill(self.venue.pid, signal.SIGUSR2)
+        if self.venue is not None:
+            os.kill(self.venue.pid, signal.SIGUSR2)
         deadline = time.monotonic() + _HANG_SECONDS
-        while "night" not in _lines(self.folder / "venue.log") and time.monotonic() < deadline:
+        while line not in _lines(self.folder / "venue.log") and time.monotonic() < deadline:
             time.sleep(0.005)
 
     # -- workers ---------------------------------------------------------------------------------------------
@@ -287,6 +292,8 @@ class _Run:
         """Reconcile, if the plan says so."""
         if self.plan.reconciled_by is None:
             return
+        if self.plan.other_midnight:
+            self._begin_day("other midnight")
         plan, folder, port, off = self.plan, self.folder, self.port, self.off
         child = Child(lambda _: run_reconciliation(plan, folder, port, off), folder / "errors")
         if not child.wait(_HANG_SECONDS) or child.code:
@@ -309,7 +316,7 @@ class _Run:
             result |= {"found": {"torn_files": 1}, "words": [f"no verdict: {_lines(folder / 'errors')[-3:]}"]}
         self.kills += [line.removeprefix("killed ") for line in notes if line.startswith("killed ")]
         self.broken += [line for line in notes if line.startswith("failed ")]
-        ends = [line for line in notes if not line.startswith("differs ")]
+        ends = [line for line in notes if not line.startswith(("differs ", "rows "))]
         if not ends or ends[-1] != "finished":
             self.broken.append(f"the last worker did not finish: {ends[-1:]}")
         if self.broken:

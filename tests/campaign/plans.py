@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.campaign.conditions import CONDITIONS, HIDDEN_BY_PLAIN_VENUE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -156,7 +158,7 @@ user connects, and resumes a while later."""
 _SLOWER = 5.0
 """Seconds that an order waits in a queue which outlasts a restart and its settling."""
 _LASTING = {"no_executions", "no_completed", "no_open_orders", "stale_open_orders", "half_open", "stalled"}
-_LASTING |= {"unanswered_completed"}
+_LASTING |= {"unanswered_completed"} | HIDDEN_BY_PLAIN_VENUE
 
 
 @dataclass
@@ -172,6 +174,11 @@ class Plan:
 
     With ``cash`` the run is a rotation: the account has that much, which does not pay for all buys, and holds the
     shares to be sold, so that buys wait for the sells; None is more cash than any run needs.
+
+    The rest is set by a condition of :mod:`~tests.campaign.conditions`: the account is kept in ``base_currency``,
+    of which the plan has the ``rate`` for a dollar; ``limits`` of the checks in place of the campaign's own;
+    ``has_old_quotes``, the venue has last trades of another day alone; ``other_midnight``, its day begins before
+    the run is reconciled.
     """
 
     seed: int
@@ -191,6 +198,11 @@ class Plan:
     half_closed: tuple[str, int] | None = None
     cash: float | None = None
     reconciled_by: int | None = None
+    base_currency: str = "USD"
+    rate: float | None = None
+    limits: dict[str, float] = field(default_factory=dict)
+    has_old_quotes: bool = False
+    other_midnight: bool = False
 
     @property
     def held(self) -> dict[str, float]:
@@ -266,14 +278,25 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more:
         drawn, plan = plan, Plan(seed, is_alone=True)
         plan.orders, plan.scripts = drawn.orders, drawn.scripts
         plan.scenario = {"order": drawn.scenario["order"]}
-    for name in also:  # drawn apart, so that all else of the seed stays as it is
-        if name not in plan.faults:
-            plan.faults.append(name)
-            arrange(plan, name, random.Random(f"campaign {seed} {name}"))  # noqa: S311 - as above
-    plan.workers.insert(1, {})  # what they hide is there again once the venue has come to rest: one comes at once
+    _add_asked(plan, also)
+    # What they hide is there again once the venue has come to rest: one comes at once.
+    plan.workers.insert(1, {"waits": True} if "waits_for_client_id" in also else {})
     if "slow_intake" in also:
         plan.slow = _SLOWER
     return plan
+
+
+def _add_asked(plan: Plan, also: Sequence[str]) -> None:
+    """Add what was asked for, each drawn apart, so that all else of the seed stays as it is."""
+    for name in also:
+        if name in plan.faults:
+            continue
+        plan.faults.append(name)
+        apart = random.Random(f"campaign {plan.seed} {name}")  # noqa: S311 - a schedule, and no secret
+        if name in CONDITIONS:
+            CONDITIONS[name](plan, apart)
+        else:
+            arrange(plan, name, apart)
 
 
 def _draw_apart(plan: Plan, draws: dict[str, Callable[[Plan, random.Random], None]]) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.campaign.safeguards import SAFEGUARDS
+from tests.campaign.conditions import CONDITIONS
+from tests.campaign.safeguards import NOT_DRAWN, SAFEGUARDS
 
 __all__ = ["put_section", "section"]
 
 README = Path(__file__).parents[2] / "README.md"
 _BEGIN = "<!-- reliability: generated from tests/campaign/record.json by python -m tests.campaign --readme -->"
 _END = "<!-- end of reliability -->"
+_FIGURES = 9  # columns of the table of safeguards after the first
 
 _TEXT = """\
 A run of the campaign is a worker process that plans, approves and submits four to eight orders through the real ib_async
@@ -45,10 +47,12 @@ a seed gives the same schedule to the byte: {schedules:,} schedules, {crashes:,}
 {differences} differences.
 
 The same campaign with one safeguard disabled at a time, which must fail; on the first seeds whose first worker is killed
-around the bytes of an order. The last five rows are of the first seeds to which they matter: another client id resumes; the blotter is
+around the bytes of an order. Five rows are of the first seeds to which they matter: another client id resumes; the blotter is
 replaced overnight by a copy of the evening; an order is still open at the end; the same orders were sent as another run before the resume;
-another client id reconciles at the end. In the row without kills no worker is resumed; with the safeguard, the same runs have no
-difference. An order that is final when a worker ends must have the shares that the venue fills in the end.
+another client id reconciles at the end. The {conditions} rows after them are of runs under a condition that the campaign does not draw by itself
+(`--also`, `tests/campaign/conditions.py`), such as an account in another currency or a limit that was changed in TWS. These runs, and those
+of the rows without kills, of which no worker is resumed, have no difference with the safeguard. The last rows are what the campaign does
+not try, with the reason. An order that is final when a worker ends must have the shares that the venue fills in the end.
 
 | disabled | runs | kills | runs that failed | orders accepted twice | fills lost | phantom fills | commissions lost | orders needlessly `UNKNOWN` | halted without cause |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
@@ -78,6 +82,7 @@ def section(record: dict[str, Any]) -> str:
         f"{row['found']['lost_commissions']} | {row['found']['unexplained_unknowns']} | {row['found']['halted']} |"
         for name, row in record["ablation"].items()
     ]
+    rows += [f"| not tried: {what} ({why}) |{' - |' * _FIGURES}" for what, why in NOT_DRAWN.items()]
     bound = (
         f"None in {total['runs']:,} bounds the share of bad runs to less than {300 / total['runs']:.2f} % (95 %, rule of "
         "three)."
@@ -107,6 +112,7 @@ def section(record: dict[str, Any]) -> str:
         differences=sum(virtual["found"].values()) or "no",
         minutes=round(total["seconds"] / 60),
         ablation="\n".join(rows),
+        conditions=sum(not CONDITIONS.keys().isdisjoint(one.also) for one in SAFEGUARDS.values()),
         **{name: found[name] for name in named},
         **versions,
     )

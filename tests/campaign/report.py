@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.campaign.checker import EXPLAINED_BY, FAILURES, HELD_BY
+from tests.campaign.conditions import CONDITIONS
 from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
 from tests.campaign.plans import FAULTS, MORE, POINTS, USES, make_plan
 from tests.campaign.readme import put_section
@@ -176,7 +177,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--wide", type=int, default=4, help="runs side by side; most of a run is waiting")
     parser.add_argument("--seed", type=int, help="replay one run, and print all about it")
     parser.add_argument("--keep", type=Path, help="with --seed: a folder for what the run leaves")
-    parser.add_argument("--also", nargs="*", default=(), choices=FAULTS, help="faults that every run has as well")
+    asked = [*FAULTS, *CONDITIONS]
+    parser.add_argument("--also", nargs="*", default=(), choices=asked, help="what every run has as well")
     parser.add_argument(
         "--alone", action="store_true", help="one worker, no kills, and no faults but those of --also"
     )
@@ -244,9 +246,10 @@ def _is_near_the_wire(plan: Plan) -> bool:
     return plan.workers[0].get("at", "").startswith("order.")
 
 
-def _fitting(fits: Callable[[Plan], bool], first: int, count: int) -> list[int]:
+def _fitting(fits: Callable[[Plan], bool], first: int, count: int, also: Sequence[str] = ()) -> list[int]:
     """The first seeds whose plan is of a kind."""
-    return list(itertools.islice((seed for seed in itertools.count(first) if fits(make_plan(seed))), count))
+    seeds = (seed for seed in itertools.count(first) if fits(make_plan(seed, also=also)))
+    return list(itertools.islice(seeds, count))
 
 
 def _measure(
@@ -292,9 +295,14 @@ def _ablate(options: argparse.Namespace) -> int:
         if options.off not in ("", name):
             continue
         also, alone = safeguard.also, safeguard.is_alone
-        fits = safeguard.fits or _is_near_the_wire
-        seeds = _seeds(options) if alone else _fitting(fits, options.first, options.runs)
-        if alone and _measure(options, off="", also=also, alone=True, seeds=seeds)["bad_runs"]:
+        if alone:
+            seeds = _seeds(options)
+        elif safeguard.fits is None:
+            seeds = _fitting(_is_near_the_wire, options.first, options.runs)
+        else:
+            seeds = _fitting(safeguard.fits, options.first, options.runs, also)
+        has_control = alone or not CONDITIONS.keys().isdisjoint(also)
+        if has_control and _measure(options, off="", also=also, alone=alone, seeds=seeds)["bad_runs"]:
             print(f"{name}: these runs fail with the safeguard on too")
             continue
         total = _measure(options, off=name, also=also, alone=alone, seeds=seeds)

@@ -6,16 +6,32 @@ Each function here undoes one thing that the package does, as a simpler program 
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
+import math
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stocklean_exec.blotter import database_file, order_state
+from stocklean_exec.brokers import factory
 from stocklean_exec.brokers.ib import broker as ib_broker
-from stocklean_exec.brokers.ib import order_tracker
-from stocklean_exec.execution import breaks, recovery, resumption, run_state
+from stocklean_exec.brokers.ib import connection as ib_connection
+from stocklean_exec.brokers.ib import market_data, order_tracker, translate
+from stocklean_exec.errors import ConnectionLostError
+from stocklean_exec.execution import (
+    breaks,
+    order_limits,
+    reconnections,
+    recovery,
+    resumption,
+    run_state,
+    runner,
+)
 from stocklean_exec.execution.recovery import Recovered
-from tests.campaign.plans import OTHER_CLIENTS
+from stocklean_exec.risk import rules
+from tests.campaign.conditions import CONDITIONS
+from tests.campaign.plans import OTHER_CLIENTS, QUOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +39,7 @@ if TYPE_CHECKING:
 
     from tests.campaign.plans import Plan
 
-__all__ = ["SAFEGUARDS", "switch_off"]
+__all__ = ["NOT_DRAWN", "SAFEGUARDS", "switch_off"]
 
 
 def _no_record(folder: Path) -> None:
@@ -158,6 +174,94 @@ def _others_executions_missed(_: Path) -> None:
     breaks._may_be_of_another_day = lambda _books, unreported, _reported: unreported["exec_id"].isna()
 
 
+def _completed_is_open(_: Path) -> None:
+    """What the broker calls completed goes on, if its executions on record are fewer than were ordered."""
+    order_state._Evidence.is_completed = property(lambda _: False)  # type: ignore[method-assign, assignment]
+    _drop_from_views("s.settled AND s.reported_filled", "false")
+    _drop_from_views("s.completed > 0 AND s.unseen_quantity = 0", "false")
+
+
+def _waits_for_a_known_code(_: Path) -> None:
+    """A code that is in no table says nothing: the run waits for a status."""
+    order_tracker.ADVICE_CODES = range(100_000)  # type: ignore[assignment]
+
+
+def _report_as_time(_: Path) -> None:
+    """An execution whose time cannot be read is dated by its report, as if that were its time."""
+    translate.TIME_UNRELIABLE = None  # type: ignore[assignment]
+
+
+def _reconnects_for_ever(_: Path) -> None:
+    """After a report that cannot be read the connection is made again, at once, until it can be."""
+
+    async def reconnect(self: Any, seconds: float) -> None:
+        while self.fault or self._connection is None:
+            with suppress(ConnectionLostError):
+                await self._connect()
+        await self._require_connection().restored(seconds)
+
+    ib_broker.IBBroker._reconnect = reconnect  # type: ignore[method-assign]
+    reconnections.Reconnections.next_pause = lambda *_: (0.0, math.inf)  # type: ignore[method-assign]
+
+
+def _one_midnight(_: Path) -> None:
+    """TWS's day is New York's: what it does not report of today was never made."""
+    breaks._may_be_of_another_day = lambda _books, unreported, _reported: unreported["exec_id"].isna()
+
+
+def _positions_added_up(_: Path) -> None:
+    """What TWS reports twice is held twice."""
+    positions = ib_connection.Connection.positions
+
+    async def apart(self: Any) -> list[Any]:
+        found = await positions(self)
+        return [one._replace(contract=_numbered(one.contract, number)) for number, one in enumerate(found, 1)]
+
+    def _numbered(contract: Any, number: int) -> Any:
+        other = copy.copy(contract)
+        other.conId = number
+        return other
+
+    ib_connection.Connection.positions = apart  # type: ignore[method-assign]
+
+
+def _terms_not_compared(_: Path) -> None:
+    """Of working orders only quantities are compared."""
+    breaks._changed_terms = lambda *_: iter(())
+
+
+def _symbol_decides(_: Path) -> None:
+    """The contract that an order names is left out: its symbol says what trades."""
+    instrument = ib_broker._instrument
+    ib_broker._instrument = lambda ticket: instrument(replace(ticket, con_id=None))
+
+
+def _plan_currency_believed(_: Path) -> None:
+    """The currency of the account is that of the plan, and is not asked for."""
+
+    async def none_refused(*_: Any) -> dict[str, tuple[str, str]]:
+        return {}
+
+    runner.currency_refusals = none_refused
+
+
+def _limits_in_order_currency(_: Path) -> None:
+    """Limits of the account are compared with the values of orders, whatever these are in."""
+    rules.OrderArrays.value = property(lambda self: self.price)  # type: ignore[method-assign, assignment]
+    orders = order_limits._orders
+    order_limits._orders = lambda rows: (one._replace(fx_rate=1.0) for one in orders(rows))
+
+
+def _received_now(_: Path) -> None:
+    """A quote is as old as its answer."""
+    market_data.time_of = lambda answer: (answer.received_at, "received")
+
+
+def _impatient(_: Path) -> None:
+    """A client id that is in use is an error at once."""
+    factory._ID_PAUSE = math.inf
+
+
 def _drop_from_views(text: str, other: str) -> None:
     """Replace a condition in the SQL of the views, wherever this process opens a blotter."""
     read = database_file._sql
@@ -180,6 +284,11 @@ def _is_taken_over(plan: Plan) -> bool:
 def _dies_after_orders(plan: Plan) -> bool:
     """Whether the first worker dies when some orders have left, and its run is resumed."""
     return plan.workers[0].get("at", "") in ("order.after_bytes", "received.execution", "execution.before_commit")
+
+
+def _is_calm(plan: Plan) -> bool:
+    """Whether nothing else happens to a run than a crash of its first worker, around the bytes of an order."""
+    return not set(plan.faults) - set(CONDITIONS) and plan.workers[0].get("at", "").startswith("order.")
 
 
 class Safeguard(NamedTuple):
@@ -247,8 +356,71 @@ SAFEGUARDS: dict[str, Safeguard] = {
         _others_executions_missed,
         fits=lambda plan: plan.reconciled_by == OTHER_CLIENTS[0] and "later_run" not in plan.faults,
     ),
+    "completed_is_open": Safeguard(
+        "an order that TWS calls completed kept open",
+        ("busted_at_the_end",),
+        _completed_is_open,
+        fits=_is_calm,
+    ),
+    "waits_for_a_known_code": Safeguard(
+        "a refusal by a code in no table waited for as if it were none",
+        ("refused_by_a_code",),
+        _waits_for_a_known_code,
+        is_alone=True,
+    ),
+    "report_as_time": Safeguard(
+        "an execution of unknown time dated by its report, and not marked",
+        ("unknown_zone",),
+        _report_as_time,
+        fits=_is_calm,
+    ),
+    "reconnects_for_ever": Safeguard(
+        "reconnecting without pause and end", ("unreadable_report",), _reconnects_for_ever, fits=_is_calm
+    ),
+    "one_midnight": Safeguard(
+        "TWS's day taken as New York's in a reconciliation",
+        ("other_midnight",),
+        _one_midnight,
+        fits=lambda plan: _is_calm(plan) and len(plan.orders) < len(QUOTES),
+    ),
+    "positions_added_up": Safeguard(
+        "a position that TWS reports twice counted twice", ("position_twice",), _positions_added_up, fits=_is_calm
+    ),
+    "terms_not_compared": Safeguard(
+        "only quantities of working orders compared", ("limit_changed",), _terms_not_compared, fits=_is_calm
+    ),
+    "symbol_decides": Safeguard(
+        "the contract number of an order ignored", ("wrong_contract",), _symbol_decides, fits=_is_calm
+    ),
+    "plan_currency_believed": Safeguard(
+        "the account's currency taken as the plan's",
+        ("other_base_currency",),
+        _plan_currency_believed,
+        fits=_is_calm,
+    ),
+    "limits_in_order_currency": Safeguard(
+        "limits compared with values in the order's currency",
+        ("limit_in_base_currency",),
+        _limits_in_order_currency,
+        fits=_is_calm,
+    ),
+    "received_now": Safeguard(
+        "quotes dated when they were received", ("old_quotes",), _received_now, fits=_is_calm
+    ),
+    "impatient": Safeguard(
+        "no wait for the client id of a killed process", ("waits_for_client_id",), _impatient, fits=_is_calm
+    ),
 }
 """By name, in the order of the table."""
+
+NOT_DRAWN = {
+    "the wording of reasons, and the remedy that they name": "the run ends the same; tests hold the texts",
+    "a clock that is a day wrong": "orders are `UNKNOWN` as they would be, and only the reason says more",
+    "Ctrl-C while a blotter opens": "the campaign kills with SIGKILL, and nothing can have been sent yet",
+    "planning in another currency than the account's": "runs begin with orders; the check as they leave is above",
+    "two computers at one TWS": "`python -m tests.campaign.starts --hosts` tries them",
+}
+"""Findings that the campaign has no row for, each with the reason."""
 
 
 def switch_off(name: str, folder: Path) -> None:
