@@ -333,9 +333,10 @@ class FrameValidator:
         self.fail("missing_column", f"column 'symbol' is missing{_hint('symbol', frame)}", column="symbol")
 
     def _note_near_misses(self, frame: pd.DataFrame) -> None:
-        known = [name for name in self.table.names if name not in frame.columns]
+        declared = self.table.names
+        known = [name for name in declared if name not in frame.columns]
         for name in frame.columns:
-            if name not in self.table.names:
+            if name not in declared:
                 near = difflib.get_close_matches(str(name), known, 1, 0.8)
                 if near:
                     self.warn(
@@ -565,9 +566,9 @@ class FrameValidator:
         values, is_plain = written, False
         if given.dtype == _STR or set(map(type, written)) <= _HASHED:  # usual: each distinct value is read once
             distinct = set(written)
-            texts = [value for value in distinct if isinstance(value, str)]
-            is_plain = _is_plain("".join(texts)) and all(map(is_missing, distinct.difference(texts)))
-            if not exact or len(texts) < len(distinct) or "" in distinct:
+            others = {value for value in distinct if not isinstance(value, str)}
+            is_plain = _is_plain("".join(distinct - others)) and all(map(is_missing, others))
+            if not exact or others or "" in distinct:
                 known = {value: read(value) for value in distinct}
                 is_clean = all(text is value or text == value for value, text in known.items())
                 values = written if is_clean else list(map(known.__getitem__, written))

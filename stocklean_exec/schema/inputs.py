@@ -279,7 +279,9 @@ def parse_positions(positions: object) -> pd.DataFrame:
     0    SPY     100.0
     1    TLT     -20.0
     """
-    validator = FrameValidator(POSITIONS, {} if positions is None else positions, "quantity")
+    if positions is None:
+        return POSITIONS.empty()
+    validator = FrameValidator(POSITIONS, positions, "quantity")
     _remove_cash_positions(validator)
     symbols = validator.read_symbols()
     quantity = validator.numbers("quantity", "position_dtype")
@@ -316,7 +318,7 @@ def currencies_by_symbol(positions: pd.DataFrame, quotes: pd.DataFrame) -> dict[
     >>> currencies_by_symbol(held, parse_quotes({"SPY": 400.0}))
     {'SAP': 'EUR'}
     """
-    return dict([*known_values(positions, "currency"), *known_values(quotes, "currency")])
+    return dict(known_values(positions, "currency")) | dict(known_values(quotes, "currency"))
 
 
 def opening_positions(positions: object) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from stocklean_exec.errors import InputError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
 __all__ = ["known_values", "values_by_key"]
@@ -43,14 +45,14 @@ def values_by_key(values: Mapping[Any, Any] | pd.Series[Any], name: str) -> dict
     return dict(zip(values.index.tolist(), values.tolist(), strict=True))
 
 
-def known_values(frame: pd.DataFrame, name: str) -> list[tuple[str, Any]]:
-    """Symbol and value of each row that has a value in column ``name``; none without the column.
+def known_values(frame: pd.DataFrame, name: str) -> Iterable[tuple[str, Any]]:
+    """Symbol and value of each row that has a value in column ``name``, to be read once; none without the column.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> known_values(pd.DataFrame({"symbol": ["SPY", "TLT"], "currency": ["USD", None]}), "currency")
-    [('SPY', 'USD')]
+    >>> dict(known_values(pd.DataFrame({"symbol": ["SPY", "TLT"], "currency": ["USD", None]}), "currency"))
+    {'SPY': 'USD'}
     """
     if name not in frame.columns:
         return []
@@ -59,4 +61,4 @@ def known_values(frame: pd.DataFrame, name: str) -> list[tuple[str, Any]]:
     if not is_known.any():
         return []
     pairs = zip(frame["symbol"].tolist(), values.tolist(), strict=True)
-    return list(pairs if is_known.all() else compress(pairs, is_known.tolist()))
+    return pairs if is_known.all() else compress(pairs, is_known.tolist())

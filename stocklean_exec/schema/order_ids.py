@@ -40,7 +40,6 @@ MAX_LENGTH = 40
 _HASH_LENGTH = 8  # hexadecimal digits, 32 bits: a choice; among 1,000 shortened ids two agree once in 8,600 runs
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _SAFE = re.compile(r"[A-Za-z0-9._-]+")
-_ALL_SAFE = re.compile(rf"(?:[A-Za-z0-9._-]{{1,{MAX_LENGTH}}}\n)*")
 
 PAYLOAD_COLUMNS = (
     "client_order_id",
@@ -81,8 +80,9 @@ def are_valid_client_order_ids(values: Sequence[object]) -> bool:
     (True, False)
     """
     ids = [value for value in values if isinstance(value, str)]
-    text = "".join(f"{value}\n" for value in ids)
-    return len(ids) == len(values) and text.count("\n") == len(ids) and _ALL_SAFE.fullmatch(text) is not None
+    if len(ids) < len(values) or "" in ids or max(map(len, ids), default=0) > MAX_LENGTH:
+        return False
+    return not ids or _SAFE.fullmatch("".join(ids)) is not None
 
 
 def client_order_id(run_id: str, symbol: str, side: str, sequence: int = 1) -> str:

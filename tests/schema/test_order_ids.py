@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stocklean_exec.schema.order_ids import (
     MAX_LENGTH,
+    are_valid_client_order_ids,
     client_order_id,
     client_order_ids,
     is_valid_client_order_id,
@@ -51,6 +52,14 @@ def test_forty_characters_stay_and_forty_one_end_in_a_hash():
     long = f"{run}r-SPY-BUY"
     digest = sha256(long.encode()).hexdigest()[:8]
     assert client_order_id(f"{run}r", "SPY", "BUY") == f"{long[:31]}-{digest}"
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\n", "é", None, 5, "x" * 41])
+def test_ids_are_valid_together_if_each_of_them_is(name):
+    assert are_valid_client_order_ids([])
+    assert are_valid_client_order_ids(["x" * 40, "run-1_A.B"])
+    assert not is_valid_client_order_id(name)
+    assert not are_valid_client_order_ids(["x" * 40, name, "run-1_A.B"])
 
 
 @pytest.mark.parametrize("run", ["", "a b", "a/b", "é", "a\n", None, 5])
