@@ -41,8 +41,8 @@ __all__ = ["TargetTerms"]
 class TargetTerms:
     """Terms of each symbol of a book; those of holdings without a target are empty.
 
-    ``given`` marks the symbols that have any. ``quotes`` has bid, ask and last of each symbol, ``usual`` the price
-    that a limit is counted from if no reference is named.
+    ``given`` marks the symbols that have any. ``quotes`` has bid, ask and last of each symbol (last only where a
+    symbol has terms), ``usual`` the price that a limit is counted from if no reference is named.
     """
 
     rows: list[OrderTerms]
@@ -74,12 +74,11 @@ class TargetTerms:
         def numbers(name: str) -> NDArray[np.float64]:
             return np.concatenate([targets[name].to_numpy(dtype="float64"), np.full(extra, math.nan)])
 
-        last = dict(zip(quotes["symbol"].tolist(), quotes["last"].tolist(), strict=True))
-        quoted = {
-            "bid": book.bid,
-            "ask": book.ask,
-            "last": np.array([last.get(symbol, math.nan) for symbol in book.symbols], dtype="float64"),
-        }
+        last = np.full(count, math.nan)
+        if given.any():
+            known = dict(zip(quotes["symbol"].tolist(), quotes["last"].tolist(), strict=True))
+            last[:] = [known.get(symbol, math.nan) for symbol in book.symbols]
+        quoted = {"bid": book.bid, "ask": book.ask, "last": last}
         return cls(rows, given, numbers("limit_offset_bps"), numbers("aux_price"), quoted, book.price)
 
     @property

@@ -47,7 +47,7 @@ from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last, r
 from stocklean_exec.schema.tables import ORDER_STATUSES, ORDERS, QUOTES, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -153,7 +153,7 @@ def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataF
     validator.frame["quantity"] = quantity
     for name in _OPTIONAL_NUMBERS:
         validator.read_numbers(name, f"{name}_dtype")
-    read_terms(validator)
+    given = read_terms(validator)
     for name in ("decided_at", "arrived_at"):
         if name in validator.frame.columns:
             validator.times(name)
@@ -161,7 +161,7 @@ def parse_orders(orders: object, quotes: pd.DataFrame | None = None) -> pd.DataF
     market = QUOTES.empty() if quotes is None else quotes
     _resolve_offsets(frame, market)
     _read_steps_of_market(frame, market)
-    _reject_rows(frame, found)
+    _reject_rows(frame, found, given)
     _reject_unpermitted(frame, market)
     return _note_stops(_note_odd_lots(frame))
 
@@ -274,6 +274,8 @@ def _note_odd_lots(frame: pd.DataFrame) -> pd.DataFrame:
     if "lot_size" not in frame.columns:
         return frame
     lot = frame["lot_size"].to_numpy(dtype="float64")
+    if not (lot > 1).any():
+        return frame
     quantity = frame["quantity"].to_numpy(dtype="float64")
     odd = (frame["status"] != "REJECTED").to_numpy(dtype=bool) & (lot > 1)
     odd &= (frame["target_quantity"] != 0).to_numpy(dtype=bool)
@@ -302,7 +304,9 @@ def _warn(frame: pd.DataFrame, code: str, texts: dict[int, str], column: str) ->
 def _resolve_offsets(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
     """Compute the limits that are given as offsets and have no price yet, and note what they were counted from."""
     offset, limit = (frame[name].to_numpy(dtype="float64") for name in ("limit_offset_bps", "limit_price"))
-    due = ~np.isnan(offset) & np.isnan(limit) & (frame["status"] != "REJECTED").to_numpy(dtype=bool)
+    due = ~np.isnan(offset) & np.isnan(limit)
+    if due.any():
+        due &= (frame["status"] != "REJECTED").to_numpy(dtype=bool)
     if not due.any():
         return
     market = quotes.drop_duplicates("symbol").set_index("symbol").reindex(frame["symbol"].tolist())
@@ -362,9 +366,10 @@ def _reject_unpermitted(frame: pd.DataFrame, quotes: pd.DataFrame) -> None:
 
 def _note_stops(frame: pd.DataFrame) -> pd.DataFrame:
     """Warn of stops whose trigger is on the wrong side of the decision price: they trade at once."""
-    is_stop = (frame["order_type"].isin(STOPS) & (frame["status"] != "REJECTED")).to_numpy(dtype=bool)
+    is_stop = frame["order_type"].isin(STOPS).to_numpy(dtype=bool)
     if not is_stop.any():
         return frame
+    is_stop = is_stop & (frame["status"] != "REJECTED").to_numpy(dtype=bool)
     trigger, price = (frame[name].to_numpy(dtype="float64") for name in ("aux_price", "decision_price"))
     buy = (frame["side"] == "BUY").to_numpy(dtype=bool)
     reached = is_stop & np.where(buy, trigger <= price, trigger >= price)
@@ -433,13 +438,13 @@ def _quantities(series: pd.Series[float]) -> tuple[NDArray[np.float64], dict[int
     return values, found
 
 
-def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
+def _reject_rows(frame: pd.DataFrame, found: dict[int, str], given: Sequence[str]) -> None:
     """Set status ``REJECTED`` and the reason of every row that cannot trade; the first reason wins."""
     frame["status"] = frame["status"].fillna("NEW")
     detail = frame["detail"].array if "detail" in frame.columns else [None] * len(frame)
     frame["detail"] = pd.array(detail, dtype="str")
-    is_refused = (frame["status"] == "REJECTED").to_numpy(dtype=bool)
-    rows = np.flatnonzero(is_refused | ~_has_no_problem(frame)).tolist()
+    is_refused = frame["status"].isin(["REJECTED"]).to_numpy(dtype=bool)
+    rows = np.flatnonzero(is_refused | ~_has_no_problem(frame, given)).tolist()
     if not rows:
         return
     status, reason, detail = (
@@ -475,19 +480,18 @@ def _reject_rows(frame: pd.DataFrame, found: dict[int, str]) -> None:
     frame["detail"] = pd.array(detail, dtype="str")
 
 
-def _has_no_problem(frame: pd.DataFrame) -> NDArray[np.bool_]:
+def _has_no_problem(frame: pd.DataFrame, given: Sequence[str]) -> NDArray[np.bool_]:
     """Rows that certainly have no problem: whole shares, at the market or at a limit on its tick, as most orders.
 
-    For the others :func:`find_order_problem` decides.
+    For the others :func:`find_order_problem` decides. ``given`` names the columns where an order may have terms.
     """
 
     def numbers(name: str) -> NDArray[np.float64]:
         return frame[name].to_numpy(dtype="float64") if name in frame.columns else np.full(len(frame), math.nan)
 
     quantity, limit, lot, tick = map(numbers, ("quantity", "limit_price", "lot_size", "tick_size"))
-    at_market = (frame["order_type"] == "MKT").to_numpy(dtype=bool)
-    is_known = at_market | (frame["order_type"] == "LMT").to_numpy(dtype=bool)
-    is_known &= ~has_terms(frame)
+    at_market = frame["order_type"].isin(["MKT"]).to_numpy(dtype=bool)
+    is_known = frame["order_type"].isin(["MKT", "LMT"]).to_numpy(dtype=bool) & ~has_terms(frame, given)
     tifs = [name for name in TIFS if name != "GTD"]  # needs a time
     for name, known in (("side", SIDES), ("sec_type", SEC_TYPES), ("tif", tifs)):
         if not set(frame[name].tolist()) <= set(known):

@@ -232,8 +232,8 @@ def _is_empty(value: object) -> bool:
     return is_missing(value) or value == ""
 
 
-def has_terms(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each row has a term of :data:`TERM_COLUMNS`.
+def has_terms(frame: pd.DataFrame, columns: Sequence[str] = TERM_COLUMNS) -> NDArray[np.bool_]:
+    """Whether each row has a term, in the ``columns`` of terms that may have one.
 
     Examples
     --------
@@ -241,21 +241,22 @@ def has_terms(frame: pd.DataFrame) -> NDArray[np.bool_]:
     [True, False]
     """
     found = np.zeros(len(frame), dtype=bool)
-    for name in TERM_COLUMNS:
+    for name in columns:
         if name in frame.columns:
-            given = frame[name] if frame[name].dtype == np.bool_ else frame[name].notna()
-            found |= given.to_numpy(dtype=bool)
+            column = frame[name]
+            found |= column.to_numpy() if column.dtype == np.bool_ else ~column.array.isna()
     return found
 
 
 # -- reading -----------------------------------------------------------------------------------------------
 
 
-def read_terms(validator: FrameValidator) -> None:
+def read_terms(validator: FrameValidator) -> list[str]:
     """Read the columns of :data:`TERM_COLUMNS` that a table has; refuse columns of terms that are not read.
 
     Values that only concern their order are kept as they are, for :func:`term_problems`. Problems of the table:
-    ``order_term_unread``, ``<column>_dtype``, ``naive_time`` and ``time_dtype``.
+    ``order_term_unread``, ``<column>_dtype``, ``naive_time`` and ``time_dtype``. Returns the columns in which a
+    row has a value.
     """
     _refuse_unread(validator)
     columns = [name for name in TERM_COLUMNS if name in validator.frame.columns]
@@ -276,6 +277,7 @@ def read_terms(validator: FrameValidator) -> None:
         validator.frame["algo_params"] = pd.array(texts, dtype="str")
     if "outside_rth" in validator.frame.columns:  # an empty cell is no, and pandas makes a missing number true
         _read_outside_rth(validator)
+    return columns
 
 
 def _read_outside_rth(validator: FrameValidator) -> None:

@@ -18,6 +18,7 @@ from stocklean_exec.schema.order_terms import (
     TIFS,
     OrderTerms,
     algo_tags,
+    has_terms,
     offset_limits,
     permission_problem,
     reference_prices,
@@ -51,6 +52,13 @@ def reason(**terms):
 def usable(kind, **terms):
     """Terms of a type with all that it needs."""
     return {"order_type": kind, "aux_price": NEEDED.get(kind), "limit_price": LIMITED.get(kind)} | terms
+
+
+def test_only_the_columns_of_terms_that_are_named_are_looked_at():
+    frame = pd.DataFrame({"aux_price": [60.0, NAN, NAN], "good_till": [None, LATER, None], "outside_rth": False})
+    assert has_terms(frame).tolist() == [True, True, False]
+    assert has_terms(frame, ["good_till", "algo"]).tolist() == [False, True, False]
+    assert has_terms(frame, []).tolist() == [False] * 3
 
 
 # -- what goes with what ------------------------------------------------------------------------------------
