@@ -70,9 +70,18 @@ class OrderFees:
         [1.0, 3.0, 240.0]
         """
         count, table = len(currency), in_force()
-        terms = list(zip(currency, exchange or ["SMART"] * count, primary_exchange or [""] * count, strict=True))
-        found = {key: table.find(*key, on=on) for key in dict.fromkeys(terms)}
-        tariffs = {key: tariff or table.dearest(key[0], on) for key, tariff in found.items()}
+        terms: Sequence[str | tuple[str, str, str]] = currency  # most plans name no exchange
+        if exchange or primary_exchange:
+            listings = exchange or ["SMART"] * count, primary_exchange or [""] * count
+            terms = list(zip(currency, *listings, strict=True))
+        found = {
+            key: table.find(key, on=on) if isinstance(key, str) else table.find(*key, on=on)
+            for key in dict.fromkeys(terms)
+        }
+        tariffs = {
+            key: tariff or table.dearest(key if isinstance(key, str) else key[0], on)
+            for key, tariff in found.items()
+        }
         numbers = {tariff: number for number, tariff in enumerate(dict.fromkeys(tariffs.values()))}
         missing = {key for key, tariff in found.items() if tariff is None}
         without_tariff = np.array([key in missing for key in terms] if missing else np.zeros(count), dtype=bool)
