@@ -74,21 +74,24 @@ def instruments_of(frame: pd.DataFrame) -> list[Instrument]:
     >>> instruments_of(pd.DataFrame({"symbol": ["VOD"], "primary_exchange": ["LSE"], "currency": ["GBP"]}))
     [Instrument(exchange='', primary_exchange='LSE', currency='GBP', hours='', time_zone='')]
     """
-    usual = Instrument()._asdict()
-    columns = [
-        _filled(frame[name], usual[name]) if name in frame.columns else [usual[name]] * len(frame)
-        for name in Instrument._fields
-    ]
-    made: dict[tuple[object, ...], Instrument] = {}  # thousands of rows have a few listings between them
-    for values in zip(*columns, strict=True):
-        if values not in made:
-            made[values] = Instrument(*map(str, values))
+    usual = Instrument()
+    names = [name for name in Instrument._fields if name in frame.columns]
+    if not names:
+        return [usual] * len(frame)
+    columns = [_filled(frame[name], getattr(usual, name)) for name in names]
+    made = {  # a few for thousands of rows
+        values: usual._replace(**dict(zip(names, map(str, values), strict=True)))
+        for values in set(zip(*columns, strict=True))
+    }
     return [made[values] for values in zip(*columns, strict=True)]
 
 
 def _filled(column: pd.Series[Any], usual: str) -> list[object]:
-    empty = column.isna().tolist()
-    return [usual if is_empty else value for value, is_empty in zip(column.tolist(), empty, strict=True)]
+    empty = column.isna()
+    if not empty.any():
+        return column.tolist()
+    pairs = zip(column.tolist(), empty.tolist(), strict=True)
+    return [usual if is_empty else value for value, is_empty in pairs]
 
 
 def hours_of(instrument: Instrument, at: datetime) -> MarketHours:

@@ -10,6 +10,7 @@ import json
 import math
 from dataclasses import dataclass
 from itertools import repeat
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -142,10 +143,10 @@ class _Check:
         has_one_level = levels.size > 0 and bool((levels == levels[0]).all())
         if has_one_level and not differs(values, values[:1]).any():
             return f"{starts[levels[0]]}{_json_number(float(values[0]))}]", None, ""
-        texts = map(repr if np.isfinite(values).all() else _json_number, values.tolist())
+        texts = _json_numbers(values)
         if has_one_level:
             return starts[levels[0]], texts, "]"
-        return "", [f"{starts[level]}{text}" for level, text in zip(levels.tolist(), texts, strict=True)], "]"
+        return "", map(add, map(starts.__getitem__, levels.tolist()), texts), "]"
 
 
 _NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))
@@ -153,6 +154,14 @@ _NO_CHECK = _Check(np.zeros(1, dtype="int64"), math.nan, np.full(1, math.nan))
 
 def _json_number(value: float) -> str:
     return repr(value) if math.isfinite(value) else "null"
+
+
+def _json_numbers(values: NDArray[np.float64]) -> list[str]:
+    """Each number as :func:`_json_number`."""
+    texts = list(map(repr, values.tolist()))
+    for row in np.flatnonzero(~np.isfinite(values)).tolist():
+        texts[row] = "null"
+    return texts
 
 
 def check_results(checked: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ waits depends on its type and time in force, which an edit may change: the hours
 from __future__ import annotations
 
 import math
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -127,12 +128,12 @@ def order_hours(
         for symbol, kind, tif, place in auctions
         if (kind in _ON_CLOSE or tif == "OPG") and _lacks_cutoff(known[place], kind, tif)
     ]
+    rows = zip(symbols, found, strict=True) if odd else ()
     return OrderHours(
         at.timestamp(),
         tuple(_numbers(hours) for hours in known),
         dict(zip(frame["client_order_id"].tolist(), found, strict=True)),
-        _notes([(symbol, known[place]) for symbol, place in zip(symbols, found, strict=True) if place in odd])
-        + _unknown_cutoffs(silent),
+        _notes([(symbol, known[place]) for symbol, place in rows if place in odd]) + _unknown_cutoffs(silent),
     )
 
 
@@ -148,11 +149,12 @@ def market_waits(frame: pd.DataFrame, hours: OrderHours) -> MarketWaits | None:
         return None
     unknown = [math.nan] * (1 + len(_TIMES))
     table = np.array([*hours.markets, unknown], dtype="float64")
-    rows = table[[hours.market_of.get(name, -1) for name in frame["client_order_id"].tolist()]]
+    places = map(hours.market_of.get, frame["client_order_id"].tolist(), repeat(-1))
+    rows = table[np.fromiter(places, dtype="int64", count=len(frame))]
     is_open, opens, closes, moc, loc, opg = rows.T
     kind, tif = frame["order_type"], frame["tif"].fillna("DAY")
     is_moc, is_loc, is_opg = (
-        (column == word).to_numpy(dtype=bool) for column, word in ((kind, "MOC"), (kind, "LOC"), (tif, "OPG"))
+        column.isin([word]).to_numpy(dtype=bool) for column, word in ((kind, "MOC"), (kind, "LOC"), (tif, "OPG"))
     )
     waits = (is_open == 0) & tif.isin(_WAITING).to_numpy(dtype=bool) & ~(is_moc | is_loc | _is_outside(frame))
     waits &= ~(_good_after(frame) >= opens)
@@ -186,6 +188,8 @@ def _is_outside(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which orders may trade outside of regular hours."""
     if "outside_rth" not in frame.columns or frame["outside_rth"].isna().all():
         return np.zeros(len(frame), dtype=bool)
+    if frame["outside_rth"].dtype == np.bool_:
+        return frame["outside_rth"].to_numpy()
     return np.array([value is not None and value is not pd.NA and value == 1 for value in frame["outside_rth"]])
 
 

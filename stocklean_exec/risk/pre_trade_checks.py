@@ -67,7 +67,7 @@ CHECK_CONTEXT = "check_context"
 """Key in a checked frame's ``attrs`` for the limits and data it was checked with, as JSON."""
 
 _DELAYED = (3, 4, "delayed")  # TWS's market data types 3 (delayed) and 4 (delayed frozen), and their name
-_NAMES = np.array(VERDICTS)
+_NAMES = np.array(VERDICTS, dtype=object)
 _SHOWN = 5  # a stated choice: symbols named in one warning, so that it stays readable
 
 
@@ -201,10 +201,13 @@ def check_orders(
 
 def _with_plan(frame: pd.DataFrame) -> pd.DataFrame:
     """Add ``planned_quantity`` to rows whose target is known: an edit changes ``target_quantity`` only."""
-    gap = (frame["target_quantity"] - frame["current_quantity"]).abs()
+    wanted, held = (frame[name].to_numpy(dtype="float64") for name in ("target_quantity", "current_quantity"))
+    with np.errstate(invalid="ignore"):  # either may be infinite
+        gap = np.abs(wanted - held)
     if "planned_quantity" in frame.columns:
-        gap = frame["planned_quantity"].fillna(gap)
-    if gap.notna().any():
+        known = frame["planned_quantity"].to_numpy(dtype="float64")
+        gap = np.where(np.isnan(known), gap, known)
+    if not np.isnan(gap).all():
         frame["planned_quantity"] = gap
     return frame
 

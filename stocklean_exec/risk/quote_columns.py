@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -44,10 +45,15 @@ class QuoteColumns:
 
     def at(self, symbols: list[str]) -> dict[str, NDArray[np.float64]]:
         """The columns for ``symbols``, NaN for those without a quote."""
-        if symbols == self.symbols:
-            return self.columns
+        return self.of_rows(self.rows(symbols))
+
+    def rows(self, symbols: list[str]) -> NDArray[np.int64]:
+        """Row of each of ``symbols``, -1 for those without a quote."""
         place = {symbol: row for row, symbol in enumerate(self.symbols)}
-        rows = np.array([place.get(symbol, -1) for symbol in symbols], dtype="int64")
+        return np.fromiter(map(place.get, symbols, repeat(-1)), dtype="int64", count=len(symbols))
+
+    def of_rows(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """The columns at ``rows``, NaN at -1."""
         return {name: np.append(column, math.nan)[rows] for name, column in self.columns.items()}
 
     @property

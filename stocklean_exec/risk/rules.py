@@ -19,7 +19,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from itertools import compress
+from itertools import compress, repeat
 from operator import ne
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ from stocklean_exec.risk.volumes import volume_of_orders
 from stocklean_exec.schema.prices import PRICE_FIELDS, is_usable, mid_or_last
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -72,6 +72,7 @@ _CLOCK_SKEW = 5.0  # seconds that a quote may be in the future; a stated choice,
 _DUST = 1e-9  # floating point noise of fractional shares and of ratios
 _MAY_BE_UNKNOWN = ("cash", "nav", "plan_gross", "quote_age", "working_costs")  # NaN in the context
 
+_Names = tuple[Any, list[str]]  # a value, and what has it
 Sent = tuple[str, str, str, float, float]
 """Client order id, symbol, side, quantity and time of an order that was sent."""
 
@@ -113,7 +114,8 @@ class CheckContext:
         stored["working_cash"] = self.working_cash if math.isfinite(self.working_cash) else None
         stored["quotes"] = self.quotes.to_json()
         stored["account_margin"] = [_known(figure) for figure in self.account_margin]
-        stored["hours"] = [_known(self.hours.at), self.hours.markets, self.hours.market_of]
+        stored["currencies"] = _by_value(self.currencies)
+        stored["hours"] = [_known(self.hours.at), self.hours.markets, _by_value(self.hours.market_of)]
         return stored
 
     @classmethod
@@ -124,7 +126,8 @@ class CheckContext:
                 stored
                 | {
                     "quotes": QuoteColumns.from_json(stored["quotes"]),
-                    "hours": _hours(*stored.get("hours", (None, (), {}))),
+                    "currencies": _by_name(stored["currencies"]),
+                    "hours": _hours(*stored.get("hours", (None, (), ()))),
                     "recent": [tuple(row) for row in stored["recent"]],
                     "account_margin": AccountMargin(*map(_number, stored["account_margin"])),
                     "working": {name: tuple(shares) for name, shares in stored["working"].items()},
@@ -138,16 +141,21 @@ class CheckContext:
     @cached_property
     def marks(self) -> dict[str, float]:
         """Price, in the base currency, of each quoted symbol that has a usable one and an exchange rate."""
-        symbols = self.quotes.symbols
-        value = self.quotes.prices * self._rates_of(symbols)
-        known = ~np.isnan(value)
-        return dict(zip(compress(symbols, known.tolist()), value[known].tolist(), strict=True))
+        known = ~np.isnan(self.quoted_values)
+        symbols = compress(self.quotes.symbols, known.tolist())
+        return dict(zip(symbols, self.quoted_values[known].tolist(), strict=True))
+
+    @cached_property
+    def quoted_values(self) -> NDArray[np.float64]:
+        """Price, in the base currency, of each quoted symbol; NaN without a usable one or an exchange rate."""
+        return self.quotes.prices * self._rates_of(self.quotes.symbols)
 
     def _rates_of(self, symbols: list[str]) -> NDArray[np.float64]:
         """Base currency per unit of the currency of each symbol; NaN if unknown."""
         base = self.base_currency
         known = {name: self.rate(name) for name in {base, *self.currencies.values()}}
-        return np.array([known[self.currencies.get(symbol, base)] for symbol in symbols], dtype="float64")
+        rates = map(known.__getitem__, map(self.currencies.get, symbols, repeat(base)))
+        return np.fromiter(rates, dtype="float64", count=len(symbols))
 
     def rate(self, currency: str) -> float:
         """Base currency per unit of ``currency``; NaN if unknown."""
@@ -220,8 +228,21 @@ class CheckContext:
         return Problem("currency_unsupported", text, symbol=symbol)
 
 
-def _hours(at: float | None, markets: list[list[float | None]], market_of: dict[str, int]) -> OrderHours:
-    return OrderHours(_number(at), tuple(map(tuple, markets)), market_of)
+def _hours(at: float | None, markets: list[list[float | None]], orders_of: Iterable[_Names]) -> OrderHours:
+    return OrderHours(_number(at), tuple(map(tuple, markets)), _by_name(orders_of))
+
+
+def _by_value(known: Mapping[str, Any]) -> list[_Names]:
+    """Each value with all names that have it: as JSON it is written sooner than each name with its value."""
+    found: dict[Any, list[str]] = {}
+    for name, value in known.items():
+        found.setdefault(value, []).append(name)
+    return list(found.items())
+
+
+def _by_name(stored: Iterable[_Names]) -> dict[str, Any]:
+    """Restore what :func:`_by_value` returned."""
+    return {name: value for value, names in stored for name in names}
 
 
 def _known(value: float) -> float | None:
@@ -329,16 +350,19 @@ class OrderArrays:
     def of(cls, frame: pd.DataFrame, context: CheckContext) -> OrderArrays:
         """Build the arrays from canonical orders."""
         symbols: list[str] = frame["symbol"].tolist()
-        refused = (frame["status"] == "REJECTED").to_numpy()
+        refused = frame["status"].isin(["REJECTED"]).to_numpy()
         quantity = np.nan_to_num(frame["quantity"].to_numpy(dtype="float64"))
-        market = context.quotes.at(symbols)
+        names = list(dict.fromkeys([*context.positions, *symbols]))
+        place = dict(zip(names, range(len(names)), strict=True))
+        codes = np.fromiter(map(place.__getitem__, symbols), dtype="int64", count=len(symbols))
+        rows_of_quotes = context.quotes.rows(names)
+        market = context.quotes.of_rows(rows_of_quotes[codes])
         quoted, crossed = None, np.zeros(len(symbols), dtype=bool)
         if context.given_quotes:
             bid, ask = market["bid"], market["ask"]
             quoted = mid_or_last(**{name: market[name] for name in PRICE_FIELDS})
             crossed = is_usable(bid) & is_usable(ask) & np.isnan(quoted)  # else there is a mid
         reasons = np.array(frame["reason"].fillna("rejected").tolist(), dtype=object)
-        place = {name: number for number, name in enumerate(dict.fromkeys([*context.positions, *symbols]))}
         currencies = frame["currency"].fillna(context.base_currency).tolist()
         rates = {name: context.rate(name) for name in set(currencies)}
         rate = np.array([rates[name] for name in currencies], dtype="float64")
@@ -348,7 +372,7 @@ class OrderArrays:
             ids=frame["client_order_id"].tolist(),
             symbols=symbols,
             sides=frame["side"].tolist(),
-            buy=(frame["side"] == "BUY").to_numpy(),
+            buy=frame["side"].isin(["BUY"]).to_numpy(),
             refused=refused,
             refusals={code: refused & (reasons == code) for code in dict.fromkeys(reasons[refused].tolist())},
             flagged={
@@ -366,12 +390,12 @@ class OrderArrays:
             market=market,
             quoted=quoted,
             crossed=crossed,
-            names=list(place),
-            codes=np.array([place[symbol] for symbol in symbols], dtype="int64"),
-            held=_of_names(place, context.positions, 0.0),
-            marks=_of_names(place, context.marks, 0.0),
+            names=names,
+            codes=codes,
+            held=_of_names(names, context.positions, 0.0),
+            marks=np.nan_to_num(np.append(context.quoted_values, math.nan)[rows_of_quotes]),
             rate=rate,
-            working_sells=_of_names(place, context.working_sells, 0.0),
+            working_sells=_of_names(names, context.working_sells, 0.0),
             tariffs=OrderFees.of_orders(frame, currencies),
             planned=(
                 frame["planned_quantity"].to_numpy(dtype="float64")
@@ -404,7 +428,7 @@ class OrderArrays:
 
 def _at_auction(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which orders trade in an auction alone."""
-    return np.asarray(frame["order_type"].isin(["MOC", "LOC"]) | (frame["tif"] == "OPG"), dtype=bool)
+    return np.asarray(frame["order_type"].isin(["MOC", "LOC"]) | frame["tif"].isin(["OPG"]), dtype=bool)
 
 
 def _of_names(names: Collection[str], known: Mapping[str, float], default: float) -> NDArray[np.float64]:
@@ -485,7 +509,9 @@ def _check_price(findings: Findings, arrays: OrderArrays, limits: Limits, contex
                 findings.warn("price_stale", stale, context.quote_age, age)
             else:
                 findings.block("price_stale", stale, context.quote_age, age)
-        confirmed = np.array([symbol in limits.confirmed_splits for symbol in arrays.symbols], dtype=bool)
+        confirmed = np.zeros(len(arrays.ids), dtype=bool)
+        if limits.confirmed_splits:
+            confirmed[:] = [symbol in limits.confirmed_splits for symbol in arrays.symbols]
         if limits.price_collar is not None:
             _check_collar(findings, arrays, limits.price_collar, confirmed)
         _add_splits(findings, ~np.isnan(arrays.holding_ratio), confirmed, math.nan, arrays.holding_ratio)

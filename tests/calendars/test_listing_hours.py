@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from stocklean_exec.calendars.listing_hours import TRADING_HOURS, Instrument, hours_of, with_reported_hours
+from stocklean_exec.calendars.listing_hours import (
+    TRADING_HOURS,
+    Instrument,
+    hours_of,
+    instruments_of,
+    with_reported_hours,
+)
 
 pytestmark = pytest.mark.slow  # the first one loads the calendars
 NEW_YORK = "America/New_York"
@@ -21,6 +27,16 @@ def moment(text, zone=NEW_YORK):
 
 def local(when, zone):
     return "" if when is None else f"{when.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"
+
+
+def test_where_rows_are_listed_is_read_from_the_columns_there_are():
+    frame = pd.DataFrame({"symbol": ["A", "B", "C"], "exchange": ["SMART", None, "LSE"], "currency": "GBP"})
+    assert instruments_of(frame[["symbol"]]) == [Instrument()] * 3
+    assert instruments_of(frame) == [
+        Instrument("SMART", currency="GBP"),
+        Instrument(currency="GBP"),
+        Instrument("LSE", currency="GBP"),
+    ]
 
 
 @pytest.mark.parametrize(

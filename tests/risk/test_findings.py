@@ -55,6 +55,13 @@ def test_a_portfolio_value_applies_to_a_single_order_and_infinity_becomes_null()
     two = Findings(2)
     two.warn("wide", np.array([True, False]), 2.0, np.array([-math.inf, math.inf]))
     assert two.as_json() == ['{"wide": ["warn", 2.0, null]}', '{"wide": ["pass", 2.0, null]}']
+    three = Findings(3)
+    three.block("size", np.array([False, True, False]), 2.0, np.array([-0.0, 3.5, math.inf]))
+    assert three.as_json() == [
+        '{"size": ["pass", 2.0, 0.0]}',
+        '{"size": ["block", 2.0, 3.5]}',
+        '{"size": ["pass", 2.0, null]}',
+    ]
 
 
 def test_no_checks_and_no_orders_give_valid_json():

@@ -39,6 +39,8 @@ def test_each_field_is_found_by_symbol():
         "quoted_at": [NAN, NAN, 1_780_326_002.5],
     }
     assert same(quotes.at(["TLT", "GLD", "SPY"]), expected)
+    assert quotes.rows(["TLT", "GLD", "SPY"]).tolist() == [1, -1, 0]
+    assert same(quotes.of_rows(np.array([1, -1, 0])), expected)
     assert quotes.at([])["bid"].tolist() == []
     assert QuoteColumns.of(QUOTES).at(["SPY"])["quoted_at"].tolist() == [1_780_326_000.5]
     assert quotes.prices.tolist() == [400.0, 90.0]

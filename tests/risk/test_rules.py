@@ -16,7 +16,7 @@ from stocklean_exec.errors import InputError
 from stocklean_exec.fees import IBKR_US_FIXED
 from stocklean_exec.portfolio.order_costs import OrderFees
 from stocklean_exec.risk.findings import Findings
-from stocklean_exec.risk.market_closed import MarketWaits
+from stocklean_exec.risk.market_closed import MarketWaits, OrderHours
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders, check_results
 from stocklean_exec.risk.quote_columns import QuoteColumns
 from stocklean_exec.risk.rules import CheckContext, _check_hours, find
@@ -469,13 +469,17 @@ def test_a_recorded_context_gives_the_same_findings(working):
         recent=[("old-SPY-BUY", "SPY", "BUY", 5.0, NOW.timestamp())],
         flags={"SPY": ["delayed_price"]},
         base_currency="USD",
+        currencies={"SPY": "USD", "SAP": "EUR", "TLT": "USD"},
         working_cash=working,
         plan_gross=1.5,
+        hours=OrderHours(NOW.timestamp(), ((1.0, None), (None, 5.0)), {"r-SPY-BUY": 0, "r-SAP-BUY": 1}),
     )
     again = CheckContext.from_json(json.loads(json.dumps(context.to_json(), allow_nan=False)))
     assert again.working_cash == working
     for one in fields(CheckContext):
-        assert repr(getattr(again, one.name)) == repr(getattr(context, one.name))  # NaN is not equal to itself
+        if one.name != "currencies":
+            assert repr(getattr(again, one.name)) == repr(getattr(context, one.name))  # NaN is not equal to itself
+    assert again.currencies == context.currencies  # in another sequence
 
 
 def test_a_currency_without_a_rate_blocks_and_one_without_a_tariff_warns():
