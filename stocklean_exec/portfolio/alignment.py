@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from itertools import repeat
 from operator import ne
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -264,7 +265,7 @@ def align(
     reason[list(unvalued)] = None  # a currency that cannot be converted is reported before a price that is missing
     book = AlignedBook(
         symbols=symbols,
-        ticker=[ticker.get(symbol, symbol) for symbol in symbols],
+        ticker=list(map(ticker.get, symbols, symbols)),
         currency=currency,
         sec_type=sec_type,
         con_id=_first(targets, held, "con_id", symbols),
@@ -272,7 +273,7 @@ def align(
         listed=np.arange(len(symbols)) < len(wanted),
         row=np.concatenate([np.arange(len(wanted)), np.full(extra, -1)]).astype("int64"),
         weight=np.concatenate([targets["weight"].to_numpy(), np.zeros(extra)]),
-        held=np.array([quantity.get(symbol, 0.0) for symbol in symbols]),
+        held=np.fromiter(map(quantity.get, symbols, repeat(0.0)), dtype="float64", count=len(symbols)),
         price=price,
         value=price * rate,
         bid=priced["bid"].to_numpy(dtype="float64"),

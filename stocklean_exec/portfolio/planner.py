@@ -83,7 +83,7 @@ from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
 from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
     from datetime import date
     from typing import Any, Literal
 
@@ -519,7 +519,7 @@ def _with_limits(
     limit = terms.more.limits(terms.own_limit, sizes.desired > 0)
     if offset_bps is not None:
         offset = number_option("limit_offset_bps", offset_bps) / 1e4
-        is_limit = np.array([kind in {"LMT", "LOC"} for kind in terms.order_type], dtype=bool)
+        is_limit = _are_in(terms.order_type, {"LMT", "LOC"})
         offered = book.price * (1 + np.where(sizes.desired > 0, 1, -1) * offset)
         limit = np.where(is_limit & np.isnan(limit) & ~terms.more.has_offset, offered, limit)
     return replace(terms, limit=limit, tick=_ticks(book, quotes, limit, tick_size))
@@ -551,17 +551,20 @@ def _rejections(book: AlignedBook, terms: _Terms, sizes: Sizes, working: dict[st
     """Find the rows whose terms, size or working orders do not allow an order, each with its first reason."""
     large = np.abs(sizes.desired) + terms.lot > MAX_QUANTITY
     # Most symbols have a plain market order, which needs no closer look.
-    first = {
-        index: next(_refusals(book, terms, sizes, index, working), None)
-        for index, numbers in enumerate((large | ~np.isnan(terms.limit)).tolist())
-        if numbers
-        or terms.order_type[index] != "MKT"
-        or terms.more.given[index]
-        or terms.tif[index] not in TIFS_OF_TYPE["MKT"]
-        or book.sec_type[index] not in SEC_TYPES
-        or book.symbols[index] in working
-    }
+    is_plain = ~large & np.isnan(terms.limit) & ~terms.more.given & _are_in(terms.order_type, {"MKT"})
+    is_plain &= _are_in(terms.tif, TIFS_OF_TYPE["MKT"]) & _are_in(book.sec_type, SEC_TYPES)
+    is_plain &= ~_are_in(book.symbols, working)
+    rows = np.flatnonzero(~is_plain).tolist()
+    first = {index: next(_refusals(book, terms, sizes, index, working), None) for index in rows}
     return {index: found for index, found in first.items() if found is not None}
+
+
+def _are_in(texts: Sequence[str], known: Collection[str]) -> NDArray[np.bool_]:
+    """Which of ``texts`` are among ``known``."""
+    wanted = frozenset(known)
+    if wanted.isdisjoint(texts):
+        return np.zeros(len(texts), dtype=bool)
+    return np.fromiter(map(wanted.__contains__, texts), dtype=bool, count=len(texts))
 
 
 def _refusals(
@@ -606,13 +609,13 @@ def _rounded_limits(terms: _Terms, trade: NDArray[np.float64]) -> tuple[_Terms, 
     """
     buy = trade > 0
     tick = np.where(terms.tick > 0, terms.tick, math.nan)
-    needed = np.array([kind in LIMITED for kind in terms.order_type], dtype=bool) | terms.more.has_offset
+    needed = _are_in(terms.order_type, LIMITED) | terms.more.has_offset
     limit = np.where(terms.more.has_offset, terms.more.limits(terms.limit, buy), terms.limit)
     is_limit = needed | ~np.isnan(limit)
     rounded = round_to_tick(limit, tick, buy)
     usable = is_limit & is_usable(rounded)
     why = ("limit_missing", "no tick on the passive side is a price")
-    stops = np.array([kind in STOPS for kind in terms.order_type], dtype=bool)
+    stops = _are_in(terms.order_type, STOPS)
     aux = np.where(stops, round_to_tick(terms.more.aux, tick, ~buy), terms.more.aux)  # a trigger, no earlier
     return (
         replace(terms, limit=np.where(usable, rounded, math.nan), more=replace(terms.more, aux=aux)),
@@ -682,11 +685,11 @@ def _table(
     columns |= terms.more.columns(order, ~sell[order])
     columns["detail"] = columns.pop("detail")  # after lot and tick
     frame = ORDERS.of_columns(columns, pd.RangeIndex(len(order)))
-    contracts = [book.con_id[index] for index in order.tolist()]
-    if any(number is not None for number in contracts):
+    contracts = _objects(book.con_id)[order].tolist()
+    if contracts.count(None) < len(contracts):
         frame["con_id"] = pd.array(contracts, dtype="Int64")
-    listed = [book.primary_exchange[index] for index in order.tolist()]
-    if any(name is not None for name in listed):
+    listed = _objects(book.primary_exchange)[order].tolist()
+    if listed.count(None) < len(listed):
         frame["primary_exchange"] = pd.array(listed, dtype="str")
     carried = [name for name in targets.columns if name not in frame.columns and name not in _NOT_CARRIED]
     if carried:
@@ -705,7 +708,7 @@ def _of_contracts(open_orders: pd.DataFrame, book: AlignedBook) -> pd.DataFrame:
     return open_orders[np.array(same, dtype=bool)]
 
 
-def _objects(values: Sequence[str | None]) -> NDArray[np.object_]:
+def _objects(values: Sequence[object]) -> NDArray[np.object_]:
     """Make an array that can be indexed by many rows at once."""
     return np.array(values, dtype=object)
 
@@ -779,7 +782,7 @@ def _notes(
     ]
     notes += [
         warning_row("open_order_exists", rejected[symbol], table="open_orders", symbol=symbol)
-        for symbol, quantity in zip(book.symbols, trade.tolist(), strict=True)
+        for symbol, quantity in (zip(book.symbols, trade.tolist(), strict=True) if rejected else ())
         if symbol in rejected and quantity == 0  # a symbol that must trade has a rejected row with this text
     ]
     holdings_value = math.fsum(np.nan_to_num(book.held * book.value).tolist())
