@@ -155,6 +155,18 @@ class GrossExposure:
         """Whether an order raises the exposure."""
         return self._most(ticket.symbol, _signed(ticket)) > self._most(ticket.symbol) + _DUST
 
+    def is_raised_by(self, tickets: Iterable[Ticket]) -> bool:
+        """Whether one of ``tickets`` raises the exposure once those before it have filled.
+
+        Two sales of one holding may each lower it, and together be a short.
+        """
+        trial = self._copy()
+        for ticket in tickets:
+            if trial.raises(ticket):
+                return True
+            trial.count(ticket)
+        return False
+
     def count(self, ticket: Ticket, filled: float = 0.0) -> None:
         """Count an order that is sent; ``filled`` shares of it are in the holdings already."""
         sign = 1.0 if ticket.side == "BUY" else -1.0
@@ -262,7 +274,7 @@ async def read_exposure(
     trial = GrossExposure(limit, math.nan, {}, shares, buys, sells)
     for name, ticket in sent.items():
         trial.count(ticket, filled[name])
-    if not any(map(trial.raises, queue)):
+    if not trial.is_raised_by(queue):
         return None
     figures = await _figures(broker)
     values = await _values(broker, figures, held, others, tickets, quotes)

@@ -63,6 +63,7 @@ _MOST_LOSSES = 20  # a stated choice: a connection lost this often needs a perso
 _SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a dead link is found before it ends
 _CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while orders wait
 _MARKET_SECONDS = 5.0  # a stated choice: after waiting longer than this, the market is queried again
+_MARKET_PART = 0.1  # a stated choice: most of the time between two queries of the market that one may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class Runner:
             check_stop=self._check_stop,
             session=lambda: self._sender.session,
         )
+        self._market_read_at, self._market_took = self._loop.time(), 0.0
         self._reconnections = Reconnections(terms.patience)
         self._record.watch = self._on_state
         for name in self._record.names:
@@ -346,6 +348,7 @@ class Runner:
 
     async def _read_exposure(self, quotes: pd.DataFrame) -> None:
         """Read the gross exposure that the next orders are compared with."""
+        self._market_read_at = self._loop.time()
         sender = self._sender
         sender.exposure = None
         if self._terms.gross is None or not sender.queue:
@@ -422,17 +425,27 @@ class Runner:
     async def _fundable_group(self) -> list[Ticket]:
         """Orders to send next, once there is cash for them; the rest is withdrawn when none is expected."""
         group, asked_at = self._next_group(), self._loop.time()
-        if group:
+        if group and not self._is_market_old():
             return group
-        comes = await self._wait_for_funds()
-        if self._loop.time() - asked_at > _MARKET_SECONDS:
+        comes = bool(group) or await self._wait_for_funds()
+        now = self._loop.time()
+        if now - asked_at > _MARKET_SECONDS or self._is_market_old():
             await self._query_market()
+            self._market_took = self._loop.time() - now
         if comes:
             return self._next_group()
         group = self._next_group(in_sequence=False) or self._funding.reduced_group(self._sender.queue)
         if not group:
             await self._sender.withdraw()
         return group
+
+    def _is_market_old(self) -> bool:
+        """Whether prices, holdings and working orders are to be read again before the next orders are sent.
+
+        What the run itself sends is counted as it is sent; the rest of the account may have moved meanwhile.
+        """
+        age = self._loop.time() - self._market_read_at
+        return age > max(_MARKET_SECONDS, self._market_took / _MARKET_PART)
 
     async def _send_group(self, group: list[Ticket]) -> str:
         """Send some orders; return why sending stopped, or "" if it continues."""

@@ -10,6 +10,7 @@ import stocklean_exec as sx
 from stocklean_exec.brokers.base import Ticket
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.errors import HaltedError
+from stocklean_exec.execution import runner
 from stocklean_exec.execution.gross_exposure import GrossExposure, GrossLimit, _left, read_exposure
 from stocklean_exec.execution.run_state import RunState
 from stocklean_exec.execution.send_gate import OrderRefusedError, SendBudget, SendGate
@@ -162,12 +163,12 @@ class Account(MockBroker):
         return pd.concat([super().open_orders(), others], ignore_index=True)
 
 
-def read(broker, order, limit=1.0):
+def read(broker, *queue, limit=1.0):
     async def run():
         with sx.open_blotter() as blotter:
-            record = RunState("r", blotter, {order.client_order_id: order.quantity})
-            quotes = await broker.fetch_quotes([order.symbol])
-            return await read_exposure(broker, record, [order], {}, GrossLimit(limit), quotes)
+            record = RunState("r", blotter, {order.client_order_id: order.quantity for order in queue})
+            quotes = await broker.fetch_quotes([order.symbol for order in queue])
+            return await read_exposure(broker, record, queue, {}, GrossLimit(limit), quotes)
 
     return asyncio.run(run())
 
@@ -198,6 +199,16 @@ def test_nothing_is_read_where_no_order_raises_exposure():
     assert read(broker, ticket("SELL", 10, "SPY"), limit=0.0) is None
 
 
+def test_two_sales_that_are_a_short_together_are_compared_with_the_limit():
+    both = [ticket("SELL", 60, "SPY"), ticket("SELL", 150, "SPY", number=2)]
+    held = exposure(shares={"SPY": 100.0})
+    assert [held.is_raised_by([one]) for one in both] == [False, False]  # 40 long, 50 short
+    assert held.is_raised_by(both)  # 40 long, and then 110 short
+    broker = Account(MARKET, cash=0.0, positions={"SPY": 100.0})
+    assert read(broker, *both, limit=0.0) is not None
+    assert read(broker, both[0], limit=0.0) is None
+
+
 def plan_of(targets, limits, run_id="r", held=None, **options):
     quotes = MARKET.iloc[[0, 2]]
     orders = sx.plan_orders(targets, held, quotes, nav=10_000, run_id=run_id, reserve=0, **options)
@@ -219,6 +230,25 @@ def test_a_run_refuses_the_order_that_a_market_higher_than_its_plan_brings_over_
         assert states["reason"].dropna().tolist() == ["max_gross"]
         (why,) = blotter.events("r").query("kind == 'refused'")["message"]
     assert "would bring gross exposure to 86.40% of NAV, over 85.00%" in why
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seconds", "status"), [(-1.0, "REJECTED"), (3600.0, "FILLED")])
+def test_what_others_do_while_a_run_is_sent_counts_once_the_market_is_old(monkeypatch, seconds, status):
+    class Hand(Account):
+        send_window = 1
+
+        async def place(self, ticket):
+            await super().place(ticket)
+            self.others = (("TLT", "BUY", 1.0),)  # by hand, after the first order of the run
+
+    monkeypatch.setattr(runner, "_MARKET_SECONDS", seconds)
+    monkeypatch.setattr(runner, "_MARKET_PART", math.inf)
+    plan = plan_of({"SPY": 0.4, "TLT": 0.4}, sx.Limits(max_gross=0.8))
+    with sx.open_blotter() as blotter:
+        broker = Hand(MARKET, cash=10_000.0, fx={"EUR": 1.0})
+        states = sx.submit_orders(plan, broker, blotter, funding="margin").set_index("symbol")
+        assert states.loc[["SPY", "TLT"], "status"].tolist() == ["FILLED", status]
 
 
 @pytest.mark.slow
