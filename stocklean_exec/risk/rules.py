@@ -362,10 +362,10 @@ class OrderArrays:
             bid, ask = market["bid"], market["ask"]
             quoted = mid_or_last(**{name: market[name] for name in PRICE_FIELDS})
             crossed = is_usable(bid) & is_usable(ask) & np.isnan(quoted)  # else there is a mid
-        reasons = np.array(frame["reason"].fillna("rejected").tolist(), dtype=object)
+        reasons = frame["reason"].fillna("rejected").to_numpy(dtype=object)
         currencies = frame["currency"].fillna(context.base_currency).tolist()
         rates = {name: context.rate(name) for name in set(currencies)}
-        rate = np.array([rates[name] for name in currencies], dtype="float64")
+        rate = np.fromiter(map(rates.__getitem__, currencies), dtype="float64", count=len(currencies))
         recent_symbols, times = {row[1] for row in context.recent}, Counter(symbols)
         may_repeat = bool(recent_symbols) or len(times) < len(symbols)
         return cls(
@@ -447,7 +447,7 @@ def _flagged(symbols: list[str], code: str, context: CheckContext) -> NDArray[np
 def _is_quoted_otherwise(symbols: list[str], currencies: list[str], context: CheckContext) -> NDArray[np.bool_]:
     """Which orders have prices in another currency than their own."""
     quoted_in = map(context.currencies.get, symbols, currencies)
-    return np.array(list(map(ne, quoted_in, currencies)), dtype=bool)
+    return np.fromiter(map(ne, quoted_in, currencies), dtype=bool, count=len(currencies))
 
 
 def find(frame: pd.DataFrame, limits: Limits, context: CheckContext) -> Findings:

@@ -68,7 +68,7 @@ UNSET = (-1.0, 1.7e308, 2147483647.0, 9223372036854775807.0)
 
 _SYMBOL = r"[A-Z0-9][A-Z0-9 .\-/]{0,31}"
 _ONE_SYMBOL = re.compile(_SYMBOL)
-_ALL_SYMBOLS = re.compile(rf"(?:{_SYMBOL}\n)*")
+_USUAL = re.compile(r"[A-Z0-9 ]*")  # of symbols that need no change, one behind the other
 _SHARE_CLASS = re.compile(r"([A-Z]{1,5})[.\-/]([A-EG-KM-Z])")
 """A US share class as files write it. L and F are not classes here: ``VOD.L`` is a listing in London, ``SAP.F``
 one in Frankfurt, as Yahoo and others write them."""
@@ -440,10 +440,11 @@ class FrameValidator:
         if not set(map(type, raw)) <= {str}:
             return None
         symbols = cast("list[str]", raw)
-        text = "\n".join(symbols) + "\n" if symbols else ""
-        if _ALL_SYMBOLS.fullmatch(text) is None or text.count("\n") != len(symbols):
+        text = "".join(symbols)
+        if "" in symbols or max(map(len, symbols), default=0) > _MAX_SYMBOL or not _USUAL.fullmatch(text):
             return None
-        return None if any(mark in text for mark in (".", "-", "/", " \n")) else symbols
+        has_margin = " " in text and any(symbol != symbol.strip(" ") for symbol in symbols)
+        return None if has_margin else symbols
 
     def _clean_symbol(self, row: int, value: object) -> str:
         if is_missing(value):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -79,10 +79,14 @@ def are_valid_client_order_ids(values: Sequence[object]) -> bool:
     >>> are_valid_client_order_ids(["run-1-SPY-BUY", "mine"]), are_valid_client_order_ids(["mine", "not mine"])
     (True, False)
     """
-    ids = [value for value in values if isinstance(value, str)]
-    if len(ids) < len(values) or "" in ids or max(map(len, ids), default=0) > MAX_LENGTH:
+    texts = cast("Sequence[str]", values)
+    try:
+        joined = "".join(texts)
+    except TypeError:  # one of them is no text
         return False
-    return not ids or _SAFE.fullmatch("".join(ids)) is not None
+    if "" in texts or max(map(len, texts), default=0) > MAX_LENGTH:
+        return False
+    return not texts or _SAFE.fullmatch(joined) is not None
 
 
 def client_order_id(run_id: str, symbol: str, side: str, sequence: int = 1) -> str:
