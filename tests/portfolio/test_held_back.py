@@ -134,17 +134,19 @@ def test_a_trade_to_the_edge_that_is_no_share_is_one_row_with_the_whole_wish():
 
 
 @pytest.mark.parametrize(
-    ("weight", "lot", "expected"),
+    ("held", "weight", "lot", "expected"),
     [
-        (0.0, 2.0, [["X", -1.0, -10.0, "odd_lot"]]),  # 150 of 151 are sold
-        (0.0, 1.0, []),  # a whole share can be sold wherever shares are
-        (0.5, 100.0, []),  # 349 of 500 are wished and 300 bought: it is no holding that is to be closed
+        (151, 0.0, 2.0, [["X", -1.0, -10.0, "odd_lot"]]),  # 150 of 151 are sold
+        (151, 0.0, 1.0, []),
+        (10.5, 0.0, 1.0, []),  # a part of a share is no odd lot
+        (151, 0.5, 100.0, []),  # 349 of 500 are wished and 300 bought: it is no holding that is to be closed
     ],
 )
-def test_an_odd_lot_is_what_is_left_of_a_holding_that_is_closed_in_lots_of_the_exchange(weight, lot, expected):
+def test_an_odd_lot_is_what_is_left_of_a_holding_that_is_closed_in_lots_of_the_exchange(
+    held, weight, lot, expected
+):
     quotes = pd.DataFrame(
         {"symbol": ["X"], "last": [10.0], "lot_size": [lot], "quoted_at": [pd.Timestamp(0, tz="UTC")]}
     )
-    held = {"X": 151}
-    orders = plan(targets={"X": weight}, positions=held, quotes=quotes, allow_liquidation=True)
+    orders = plan(targets={"X": weight}, positions={"X": held}, quotes=quotes, allow_liquidation=True)
     assert left_out(orders) == expected
