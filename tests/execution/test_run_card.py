@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pandas as pd
+import pytest
 
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.execution.run_card import run_card
@@ -40,3 +41,16 @@ def test_a_runs_card_shows_counts_costs_and_the_latest_messages():
         assert text in made
     assert "and 2 earlier ones" in made
     assert "commission" not in made  # none was reported
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(5, ["m0", "m1", "m2", "m3", "m4"]), (7, ["m2", "m3", "m4", "m5", "m6"])]
+)
+def test_the_five_latest_messages_are_shown_and_earlier_ones_counted(count, shown):
+    row = {"client_order_id": "r-SPY-BUY", "symbol": "SPY", "side": "BUY", "quantity": 10.0}
+    live = RunMonitor("r", pd.DataFrame([row]))
+    for number in range(count):
+        live.add(OrderEvent("message", "r", "r-SPY-BUY", code=f"m{number}", message="text"))
+    made = run_card({"run": "r", "badge": "PAPER", "account": "DU***567", "state": "working"}, live.update())
+    assert re.findall(r"\bm\d\b", made) == shown
+    assert ("earlier ones" in made) is (count > 5)
