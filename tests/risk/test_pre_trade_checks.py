@@ -216,6 +216,15 @@ def test_a_price_of_delayed_data_warns(data_type, reason):
     assert checked["reasons"].fillna("").tolist() == [reason]
 
 
+def test_delayed_data_that_is_too_old_is_named_with_the_column_that_says_so():
+    quotes = pd.DataFrame({"symbol": ["SPY"], "last": [100.0], "quoted_at": [pd.NaT], "data_type": [3]})
+    limits = Limits(max_quote_age=60.0)
+    checked = check_orders(orders_of(("SPY", "BUY", 5.0)), limits, quotes=quotes, cash=3_000.0, now=NOW)
+    (row,) = input_warnings(checked).query("code == 'delayed_price'").to_dict("records")
+    assert (row["table"], row["column"]) == ("quotes", "quoted_at")
+    assert "only delayed quotes of SPY" in row["detail"]
+
+
 def test_an_edited_frame_checked_again_equals_one_checked_with_the_same_context():
     quotes = pd.DataFrame(
         {
