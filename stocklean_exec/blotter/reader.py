@@ -317,9 +317,11 @@ class BlotterReader:
             held = self.recorded_holdings(account)
         return positions_by_strategy(self.strategy_holdings(account), held)
 
-    def strategy_holdings(self, account: str | None) -> dict[str, dict[str, float]]:
-        """Signed shares of the strategies in ``account``, by symbol and strategy."""
-        frames = (self.orders(), self.crossings(), self.assignments())
+    def strategy_holdings(
+        self, account: str | None, orders: pd.DataFrame | None = None
+    ) -> dict[str, dict[str, float]]:
+        """Signed shares of the strategies in ``account``, by symbol and strategy; ``orders`` if they are read."""
+        frames = (self.orders() if orders is None else orders, self.crossings(), self.assignments())
         return holdings(*(frame[frame["account"] == account] for frame in frames))
 
     def strategy_cash(self, cash: object = None, *, account: str | None = None) -> pd.DataFrame:
@@ -355,13 +357,16 @@ class BlotterReader:
         return cash_table(self.cash_of_strategies(account), None if cash is None else account_cash(cash)[0])
 
     def cash_of_strategies(
-        self, account: str | None, assumed: Iterable[tuple[str, str]] = ()
+        self,
+        account: str | None,
+        orders: pd.DataFrame | None = None,
+        assumed: Iterable[tuple[str, str]] = (),
     ) -> dict[str, dict[str, float]]:
         """Cash of the strategies in ``account``, by strategy and currency; NaN where it is unknown.
 
         ``assumed`` are strategies and currencies that count as assigned, with nothing.
         """
-        orders = self.orders()
+        orders = self.orders() if orders is None else orders
         orders = orders[orders["account"] == account]
         divided = list(divisions_of(orders))
         fills, crossings, given = self.fills(), self.crossings(), self.cash_assignments()
@@ -399,13 +404,13 @@ class BlotterReader:
         account = account or self.strategy_account(positions)
         orders = self.orders()
         orders = orders[orders["account"] == account]
-        own = self.strategy_holdings(account)
+        own = self.strategy_holdings(account, orders)
         given = self.cash_assignments()["account"] == account
         return StrategyBook(
             holdings=own,
             working=recorded_orders(orders),
             splits=self._suspected_splits(account, orders, own, positions),
-            cash=self.cash_of_strategies(account) if given.any() else {},
+            cash=self.cash_of_strategies(account, orders) if given.any() else {},
         )
 
     def _suspected_splits(
