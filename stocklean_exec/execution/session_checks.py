@@ -39,6 +39,7 @@ _COLUMNS = (
     "outside_rth",
     "good_after",
 )
+_ON_CLOSE = ("MOC", "LOC")
 _LISTING = ["symbol", "sec_type", "exchange", "primary_exchange", "currency", "con_id"]
 
 
@@ -59,7 +60,11 @@ async def session_refusals(
     -------
     Code and text by client order id: ``market_closed`` and ``auction_cutoff``, as of the checks.
     """
-    if limits.closed_market == "ignore" or broker.never_closes or not tickets:
+    if limits.closed_market == "ignore" or broker.never_closes:
+        return {}
+    is_strict = limits.closed_market == "block"
+    tickets = [one for one in tickets if is_strict or one.order_type in _ON_CLOSE or one.tif == "OPG"]
+    if not tickets:  # the broker is not asked for what refuses no order
         return {}
     frame = pd.DataFrame(
         [[getattr(ticket, name) for name in _COLUMNS] for ticket in tickets], columns=list(_COLUMNS)

@@ -95,6 +95,8 @@ def test_a_market_that_never_closes_is_not_asked():
     limits = sx.Limits(closed_market="block")
     assert asyncio.run(session_refusals([TICKET], broker, limits)) == {}
     assert asyncio.run(session_refusals([], market_at("2026-11-25 21:00"), limits)) == {}
+    broker.never_closes = False  # and where no answer would refuse the order
+    assert asyncio.run(session_refusals([TICKET], broker, sx.Limits(closed_market="warn"))) == {}
 
 
 def approved_at(text, limits=None, **terms):
