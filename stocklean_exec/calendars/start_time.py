@@ -13,10 +13,10 @@ from stocklean_exec.schema.frame_validator import shown
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Start", "closed_day", "parse_start"]
+__all__ = ["LATE", "Start", "closed_day", "parse_start"]
 
 _FORM = re.compile(r"(?:(\d{4}-\d{2}-\d{2})[ T])?(\d{1,2}):(\d{2})(?::(\d{2}))?\s+(\S+)", re.ASCII)
-_LATE = timedelta(minutes=1)
+LATE = timedelta(minutes=1)
 """How late a start may be, which begins at once then: a choice, the resolution of cron."""
 
 
@@ -28,7 +28,7 @@ class Start(NamedTuple):
     day_ends: datetime
 
 
-def parse_start(text: str, now: datetime, option: str = "--at") -> Start:
+def parse_start(text: str, now: datetime, option: str = "--at", *, late: timedelta = LATE) -> Start:
     """Read a time of day with its time zone, today's in that zone unless a date is before it.
 
     Parameters
@@ -36,11 +36,12 @@ def parse_start(text: str, now: datetime, option: str = "--at") -> Start:
     text : such as ``15:45 America/New_York`` or ``2026-11-27 12:45 America/New_York``
     now : the present
     option : what the time was given for, for the error
+    late : how long ago it may have been
 
     Raises
     ------
     InputError
-        It is no such time, or it has passed by more than a minute.
+        It is no such time, or it has passed by more than ``late``, by default a minute.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def parse_start(text: str, now: datetime, option: str = "--at") -> Start:
     except (ValueError, OverflowError):
         raise _refusal(option, f"{shown(text)} is no time of day, or no date") from None
     start = Start(*(each.astimezone(UTC) for each in (local, begins, ends)))
-    if now - start.moment > _LATE:
+    if now - start.moment > late:
         raise _refusal(option, f"{shown(text)} has passed: it is {now.astimezone(zone):%Y-%m-%d %H:%M:%S} there")
     return start
 

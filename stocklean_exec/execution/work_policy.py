@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 
-from stocklean_exec.calendars.start_time import parse_start
+from stocklean_exec.calendars.start_time import LATE, parse_start
 from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, number_option, shown
 
@@ -44,6 +44,7 @@ _COLLAR_BPS = 50.0
 and far inside the 3 % through the market that TWS was seen to accept."""
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 86_400.0  # a stated choice: a change a second, and a day
 _MOST_REPRICES, _MOST_SLICES = 1_000, 100  # stated choices: what is more is a mistake
+_ANY_DAY = datetime(2000, 1, 3, tzinfo=UTC)  # a day by which only the form of a time is checked
 _MOST_BPS = 1_000.0  # a stated choice: ten per cent, the default price collar of the limits
 
 
@@ -137,11 +138,22 @@ class WorkPolicy:
             if getattr(self, name) not in known:
                 text = f"{name} {shown(getattr(self, name))} is not one of {', '.join(known)}"
                 yield Problem("option_invalid", text, column=name)
+        for name in ("start", "end", "deadline"):
+            value = getattr(self, name)
+            moment = None if value is None else _moment(name, value, _ANY_DAY, late=timedelta.max)
+            if isinstance(moment, Problem):
+                yield moment
 
     def _combined_problems(self) -> Iterator[Problem]:
         if self.reprices and self.reprice_seconds is None:
             text = f"reprices {self.reprices} needs reprice_seconds: how long each limit is given"
             yield Problem("option_invalid", text, column="reprices")
+        if self.reprice_to != "mid" and self.reprice_seconds is None:
+            text = f"reprice_to {self.reprice_to} needs reprice_seconds: without it limits stay as they are"
+            yield Problem("option_invalid", text, column="reprice_to")
+        if self.at_deadline in ("MKT", "cancel") and self.deadline is None:
+            text = f"at_deadline {self.at_deadline} needs a deadline"
+            yield Problem("option_invalid", text, column="at_deadline")
         if self.slices > 1 and self.end is None and self.deadline is None:
             text = f"{self.slices} slices need an end (end= or deadline=): the time over which they are spread"
             yield Problem("option_invalid", text, column="end")
@@ -179,8 +191,8 @@ class WorkPolicy:
         if end is not None and end <= start:
             problems.append(Problem("work_times", f"the end {_shown(end)} is not after the start {_shown(start)}"))
         if deadline is not None and (deadline <= start or deadline < last):
-            before = f"end {_shown(last)}" if end is not None and deadline > start else f"start {_shown(start)}"
-            problems.append(Problem("work_times", f"the deadline {_shown(deadline)} is before the {before}"))
+            why = f"not after the start {_shown(start)}" if deadline <= start else f"before the end {_shown(last)}"
+            problems.append(Problem("work_times", f"the deadline {_shown(deadline)} is {why}"))
         if problems:
             raise InputError("work", problems)
         return WorkTimes(start, (end or deadline) if self.slices > 1 else None, deadline)
@@ -325,11 +337,11 @@ def _when(word: str, value: Moment | None) -> str:
     return f" {word} {value if isinstance(value, str) else _shown(value)}"
 
 
-def _moment(name: str, value: object, now: datetime) -> datetime | Problem:
+def _moment(name: str, value: object, now: datetime, *, late: timedelta = LATE) -> datetime | Problem:
     """Read one of the times of a policy."""
     try:
         if isinstance(value, str):
-            return parse_start(value, now, name).moment
+            return parse_start(value, now, name, late=late).moment
         if isinstance(value, datetime):
             stamp = as_utc(value, name)
             if isinstance(stamp, Problem):

@@ -90,9 +90,11 @@ def make_chase(seed: int) -> tuple[Plan, sx.WorkPolicy]:
 def _draw_policy(rng: random.Random) -> sx.WorkPolicy:
     slices = rng.choice((1, 1, 1, 2, 3))
     reprices = rng.choice((None, 0, 1, 2, 4))
+    seconds = rng.choice((None, 1.0, 2.0, 3.0)) if reprices is None else rng.choice((1.0, 2.0))
+    to = rng.choice(("mid", "near", "far"))
     return sx.WorkPolicy(
-        reprice_seconds=rng.choice((None, 1.0, 2.0, 3.0)) if reprices is None else rng.choice((1.0, 2.0)),
-        reprice_to=rng.choice(("mid", "near", "far")),
+        reprice_seconds=seconds,
+        reprice_to="mid" if seconds is None else to,
         reprices=reprices,
         deadline=rng.choice((4.0, 8.0, 12.0)),
         at_deadline=rng.choice(("marketable", "marketable", "MKT", "cancel", "leave")),

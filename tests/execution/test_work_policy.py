@@ -53,6 +53,9 @@ def test_a_part_of_a_slice_or_of_a_change_is_refused(options):
         ({"reprices": 3}, "reprices"),
         ({"slices": 4}, "end"),
         ({"end": 600}, "end"),
+        ({"reprice_to": "far", "deadline": 60}, "reprice_to"),
+        ({"at_deadline": "MKT", "slices": 3, "end": 60}, "at_deadline"),
+        ({"at_deadline": "cancel"}, "at_deadline"),
     ],
 )
 def test_options_that_need_another_one_say_so(options, column):
@@ -81,6 +84,7 @@ def test_a_deadline_is_seconds_a_time_of_day_or_a_moment(given, expected):
         (datetime(2026, 11, 30, 16, 0), "no time zone"),  # noqa: DTZ001 - that is the point
         (-1, "deadline -1"),
         (True, "deadline True"),
+        (timedelta(seconds=60), "not a number from 0 to 86400"),
     ],
 )
 def test_a_deadline_that_is_no_time_or_has_passed_is_refused(given, text):
@@ -103,10 +107,29 @@ def test_times_in_the_wrong_sequence_are_refused(options):
     assert {problem.code for problem in error.value.problems} == {"work_times"}
 
 
-def test_every_unreadable_time_is_named_at_once():
+def test_every_unreadable_time_is_named_at_once_and_before_there_is_a_plan():
     with pytest.raises(sx.InputError) as error:
-        sx.WorkPolicy(slices=2, start="noon", end="evening", deadline="night").times(NOW)
+        sx.WorkPolicy(slices=2, start="noon", end=float("nan"), deadline=datetime(2026, 11, 30))  # noqa: DTZ001
     assert len(error.value.problems) == 3
+
+
+def test_a_time_that_has_passed_is_refused_only_when_the_run_is_submitted():
+    policy = sx.WorkPolicy(deadline="2026-11-30 09:00 America/New_York")
+    assert policy.times(NOW - timedelta(hours=2)).deadline == NOW - timedelta(hours=1)
+    with pytest.raises(sx.InputError, match="has passed"):
+        policy.times(NOW)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"deadline": 0}, "is not after the start"),
+        ({"slices": 2, "end": 90, "deadline": 60}, "is before the end"),
+    ],
+)
+def test_a_wrong_sequence_of_times_is_described_as_it_is(options, text):
+    with pytest.raises(sx.InputError, match=text):
+        sx.WorkPolicy(**options).times(NOW)
 
 
 def test_slices_start_at_equal_distances_and_end_as_the_next_one_starts():
