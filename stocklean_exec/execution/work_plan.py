@@ -218,8 +218,11 @@ def _problems(planned: _Planned, limits: Limits) -> Iterator[Problem]:
         text = f"may go {policy.collar_bps:g} bp beyond the touch, over the collar of {collar:.1%}"
         yield problem("limit_collar", text)
     ends = row.get("good_till")
-    if times.deadline is not None and isinstance(ends, pd.Timestamp) and ends <= times.deadline:
-        yield problem("work_times", f"ends at {ends:%Y-%m-%d %H:%M:%S} UTC, before its deadline")
+    last_start = policy.terms(times)[-1].start
+    if isinstance(ends, pd.Timestamp) and ends <= (times.deadline or last_start):
+        what = "it is sent" if policy.slices == 1 else "its last slice is sent"
+        when = what if times.deadline is None else "its deadline"
+        yield problem("work_times", f"ends at {ends:%Y-%m-%d %H:%M:%S} UTC, before {when}")
     if policy.slices > 1:
         for code, text in _slice_problems(planned):
             yield problem(code, text)

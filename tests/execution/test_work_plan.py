@@ -101,6 +101,13 @@ def test_an_order_that_ends_before_its_deadline_is_refused():
     assert refused(approved, sx.WorkPolicy(deadline=60)) == [("work_times", "SPY")]
 
 
+@pytest.mark.parametrize("options", [{"start": 60}, {"slices": 3, "end": 90}])
+def test_an_order_that_ends_before_all_of_it_is_sent_is_refused(options):
+    ends = pd.to_datetime(["2026-11-30 15:01", "2026-11-30 15:02"], utc=True)  # the last is sent after a minute
+    approved = plan().assign(tif="GTD", good_till=ends)
+    assert refused(approved, sx.WorkPolicy(**options)) == [("work_times", "SPY")]
+
+
 def test_slices_of_less_than_a_lot_are_refused():
     approved = plan().assign(lot_size=[20.0, math.nan])  # 50 shares of SPY in lots of 20
     assert refused(approved, sx.WorkPolicy(slices=3, end=60)) == [("slice_too_small", "SPY")]
