@@ -156,6 +156,33 @@ def test_messages_that_matter_are_shown_and_noise_is_not(show, run):
     expect(messages.last).to_contain_text(f"rejected · {A} · 201 · no permission for DU***321")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_changes_of_limits_and_what_kept_them_are_among_the_messages(show, run, tmp_path, scheme):
+    bridge, page = show(run, scheme=scheme)
+    run.control.publish(live_at(A))
+    happened = [
+        ("modifying", "reprice", "limit 99.95 to 100: the mid, change 1 of 3"),
+        ("modified", None, None),
+        ("message", "not_repriced", "the quote is not live"),
+        ("modifying", "deadline", "limit 100 to 101.51: 50 bp beyond the far touch, at its deadline"),
+        ("modify_refused", "2102", "being processed"),
+    ]
+    for number, (kind, code, text) in enumerate(happened):
+        moment = NOON + timedelta(seconds=10 * number)
+        run.control.publish(OrderEvent(kind, "r", A, moment, code=code, message=text, attempt=1 + number // 3))
+    send_updates(bridge)
+    messages = page.get_by_label("messages").locator("li")
+    expect(messages).to_have_text(  # the latest first; the answer to a change that was made is not among them
+        [
+            f"17:00:40 change refused · {A} · 2102 · being processed",
+            f"17:00:30 limit · {A} · deadline · limit 100 to 101.51: 50 bp beyond the far touch, at its deadline",
+            f"17:00:20 message · {A} · not_repriced · the quote is not live",
+            f"17:00:00 limit · {A} · reprice · limit 99.95 to 100: the mid, change 1 of 3",
+        ]
+    )
+    page.screenshot(path=tmp_path / f"changes-{scheme}.png", full_page=True)
+
+
 @pytest.mark.parametrize(("mode", "colour"), [("paper", "rgb(31, 111, 67)"), ("live", "rgb(179, 38, 30)")])
 def test_paper_and_live_differ_by_word_and_colour(show, make, mode, colour):
     _, page = show(make(plan_of((A, "SPY", "BUY", 10.0)), mode))

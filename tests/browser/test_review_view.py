@@ -739,6 +739,67 @@ def test_hostile_text_typed_into_a_cell_stays_text_in_the_refusal(join, review):
     assert page.locator(".slx img").count() == 0
 
 
+# -- how orders are worked -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worked(venue):
+    """A review of 20 TLT at a limit, with a policy that changes it three times at most before a minute is over."""
+
+    def reviewed(work):
+        orders = pd.DataFrame(
+            {
+                "run_id": "r",
+                "symbol": ["TLT"],
+                "side": "BUY",
+                "quantity": 20.0,
+                "order_type": "LMT",
+                "limit_price": 49.98,
+            }
+        )
+        broker, blotter = venue
+        quotes = broker.quotes()
+        checked = sx.check_orders(orders, quotes=quotes, cash=8_800.0, nav=10_000.0, positions=broker.positions())
+        return sx.review_orders(checked, broker, blotter, by="ann", work=work)
+
+    return reviewed
+
+
+def work_line(page):
+    return page.locator(".slx-work")
+
+
+def text_start(page, selector):
+    """Where the content of an element begins, from the left."""
+    box = page.locator(selector).first
+    return box.evaluate("(e) => e.getBoundingClientRect().left + parseFloat(getComputedStyle(e).paddingLeft)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [420, 1200])
+def test_how_orders_are_worked_is_shown_under_the_head(join, worked, tmp_path, contrast, scheme, width):
+    policy = sx.WorkPolicy(reprice_seconds=10, reprices=3, deadline=60)
+    page = join(worked(policy)).open(width=width, scheme=scheme)
+    # The order, three changes, one at the deadline and a cancel are 6 messages, for one execution plus one
+    expect(work_line(page)).to_have_text(
+        "Worked: reprice every 10 s to mid, 3 times; after 60 s marketable (1 order). At most 6 messages to the "
+        "broker, an order efficiency ratio of 3.0 if each order is executed once; Interactive Brokers flags more "
+        "than 20"
+    )
+    expect(work_line(page)).to_be_in_viewport()
+    head, line, rows = (page.locator(name).first.bounding_box() for name in (".slx-bar", ".slx-work", ".slx-body"))
+    assert head["y"] + head["height"] <= line["y"]
+    assert line["y"] + line["height"] <= rows["y"]
+    assert text_start(page, ".slx-work") == text_start(page, ".slx-toolbar")
+    assert contrast(page, ".slx-work") >= 4.5  # WCAG 2.2, success criterion 1.4.3
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.screenshot(path=tmp_path / f"worked-{scheme}-{width}.png")
+
+
+def test_without_a_policy_the_view_has_no_line_about_it(join, review):
+    expect(work_line(join(review).open())).to_be_hidden()
+
+
 # -- themes and widths -----------------------------------------------------------------------------------------
 
 
