@@ -556,7 +556,7 @@ def test_vectorised_fees_equal_those_of_single_orders(orders):
 )
 def test_waits_for_a_market_or_an_auction_are_findings_unless_they_are_ignored(waits, choice, verdict, reason):
     findings = Findings(1)
-    hours = MarketWaits(*(np.array([seconds]) for seconds in waits))
+    hours = MarketWaits(*(np.array([seconds]) for seconds in waits), np.array([False]))
     arrays = SimpleNamespace(waits=hours, refused=np.array([False]))
     _check_hours(findings, arrays, Limits(closed_market=choice))
     assert (findings.worst.tolist(), findings.reasons()) == ([verdict], [reason])
