@@ -394,7 +394,8 @@ class OrderWorker:
         what = f"{terms.collar_bps:g} bp beyond the far touch, at its deadline"
         if code == REPRICE:
             most = "" if terms.reprices is None else f" of {terms.reprices}"
-            what = f"the {terms.reprice_to}, change {progress.reprices + 1}{most}"
+            where = "mid" if terms.reprice_to == "mid" else f"{terms.reprice_to} touch"
+            what = f"the {where}, change {progress.reprices + 1}{most}"
         why = f"limit {progress.limit:,.10g} to {limit:,.10g}: {what}"
         return _Change(changed, number, code, why, quote)
 

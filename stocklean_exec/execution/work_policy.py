@@ -309,11 +309,13 @@ def policy_text(policy: WorkPolicy) -> str:
     parts = []
     if policy.slices > 1:
         until = policy.deadline if policy.end is None else policy.end
-        parts.append(f"{policy.slices} slices{_when('from', policy.start)}{_when('until', until)}")
+        to = "within" if policy.start is None and isinstance(until, (int, float)) else "until"
+        parts.append(f"{policy.slices} slices{_when('from', policy.start)}{_when(to, until)}")
     elif policy.start is not None:
-        parts.append(_when("start", policy.start).strip())
-    if policy.reprice_seconds is not None:
+        parts.append(f"sent{_when('at', policy.start)}")
+    if policy.reprice_seconds is not None and policy.reprices != 0:
         times = "" if policy.reprices is None else f", {policy.reprices} times"
+        times = ", once" if policy.reprices == 1 else times
         parts.append(f"reprice every {policy.reprice_seconds:g} s to {policy.reprice_to}{times}")
     if policy.deadline is not None:
         end = f"{_when('at', policy.deadline).strip()} {_ENDS[policy.at_deadline]}"
@@ -333,7 +335,7 @@ def _when(word: str, value: Moment | None) -> str:
     if value is None:
         return ""
     if isinstance(value, (int, float)):
-        return f" {'after' if word in ('at', 'start', 'from') else word} {value:g} s"
+        return f" {'after' if word in ('at', 'from') else word} {value:g} s"
     return f" {word} {value if isinstance(value, str) else _shown(value)}"
 
 

@@ -95,6 +95,8 @@ def test_a_sell_works_the_other_way_round(blotter):
     states = sx.submit_orders(plan, broker, blotter, work=policy)
     # To the ask, and at the deadline 49.90 * 0.995 = 49.6505, a sell rounds up.
     assert changes(blotter) == [(10.0, "reprice", 50.10), (30.0, "deadline", 49.66)]
+    (message, _) = (event.message for event in of_kind(blotter, "modifying"))
+    assert message == "limit 50.03 to 50.1: the near touch, change 1 of 1"
     assert states["avg_fill_price"].tolist() == [49.90]
 
 

@@ -197,3 +197,18 @@ def test_a_policy_says_in_one_line_what_it_does():
         "4 slices after 5 s until 2026-12-01 00:00:00 UTC; reprice every 10 s to mid, 2 times; "
         "each slice when the next one starts, the last at 2026-12-01 00:00:00 UTC marketable"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"reprice_seconds": 5, "reprices": 0, "deadline": 60}, "after 60 s marketable"),
+        ({"reprice_seconds": 5, "reprices": 1}, "reprice every 5 s to mid, once"),
+        ({"slices": 3, "end": 60}, "3 slices within 60 s"),
+        ({"slices": 3, "start": 5, "end": 60}, "3 slices after 5 s until 60 s"),
+        ({"start": 60}, "sent after 60 s"),
+        ({"start": "15:45 America/New_York"}, "sent at 15:45 America/New_York"),
+    ],
+)
+def test_numbers_are_described_in_plain_words(options, expected):
+    assert policy_text(sx.WorkPolicy(**options)) == expected
