@@ -4,8 +4,10 @@ STOCKLEAN_SCHEDULES=2000 tries so many; ``python -m tests.campaign --schedules N
 """
 
 import asyncio
+import contextlib
 import importlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -135,6 +137,22 @@ def test_virtual_time_jumps_over_a_sleep(loop):
         return loop.time()
 
     assert loop.run_until_complete(sleep()) >= 86_400
+
+
+def test_a_wait_that_is_shorter_than_the_resolution_of_the_clock_passes(loop):
+    loop.jump(14.999999923706053)
+    deadline = math.nextafter(loop.time(), math.inf)
+
+    async def wait():
+        for number in range(10):
+            left = deadline - loop.time()
+            if left <= 0:
+                return number
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), left)
+        return None
+
+    assert loop.run_until_complete(wait()) == 1
 
 
 def test_waiting_for_an_event_that_never_comes_is_an_error(loop):

@@ -30,7 +30,7 @@ from tests.campaign.stand_ins import Life, Mortal, MortalBroker
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["FAULTS_OF_CHASES", "make_chase", "run_chases"]
+__all__ = ["FAILURES_OF_CHASES", "FAULTS_OF_CHASES", "make_chase", "run_chases"]
 
 FAULTS_OF_CHASES = (
     "drop_before_read",
@@ -52,6 +52,15 @@ FAULTS_OF_CHASES = (
     "slow_intake",
 )
 """Faults after which the venue has everything to say again."""
+
+FAILURES_OF_CHASES = (
+    "overfilled",
+    "quantity_changed",
+    "limit_not_on_record",
+    "repriced_too_often",
+    "not_finished",
+)
+"""What must be zero beyond what must be of every run."""
 
 _TICK = 0.01
 _QUIET = 2.0
@@ -262,6 +271,9 @@ def _judge(
         filled[roots.get(row["order_ref"], row["order_ref"])] += row["quantity"]
     events = world.blotter.recorded_events(plan.run_id)
     asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
+    # What TWS refused before it was an order needs a person: its shares are not expected.
+    refused = orders[(orders["state"] == "REJECTED") & ~orders["client_order_id"].isin(list(truth["accepted"]))]
+    without = refused["quantity"].groupby(refused["client_order_id"].map(roots)).sum().to_dict()
     statuses = orders.groupby(orders["client_order_id"].map(roots))["status"].agg(set).to_dict()
     for name, quantity in asked.items():
         if filled[name] > quantity:
@@ -269,8 +281,9 @@ def _judge(
         known = statuses.get(name, set())
         if "UNKNOWN" in known:
             continue  # compare() has judged whether a fault explains it
-        if policy.at_deadline in ("marketable", "MKT") and filled[name] != quantity:
-            fail("not_finished", f"{name}: {filled[name]:g} of {quantity:g} at {policy}, {known}")
+        wanted = quantity - without.get(name, 0.0)
+        if policy.at_deadline in ("marketable", "MKT") and filled[name] != wanted:
+            fail("not_finished", f"{name}: {filled[name]:g} of {wanted:g} at {policy}, {known}")
         if policy.at_deadline == "cancel" and not known <= ENDED:
             fail("not_finished", f"{name} is {known} at {policy}")
     _judge_changes(journal, events, orders, policy, fail)

@@ -35,6 +35,7 @@ class _Selector:
         events = self._real.select(0)
         if loop.intruder:
             raise RuntimeError(f"{loop.intruder}, which owes nothing: time may have run away from it")
+        loop.catch_up()
         if events or (timeout is not None and timeout <= 0):
             return events
         if loop.owed:
@@ -91,6 +92,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         """Let time pass."""
         self._virtual += seconds
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Let the time of a timer come that asyncio fires early, within the resolution of its clock.
+
+        Otherwise who waits once more for what is left of it, less than that, waits for ever.
+        """
+        if self._scheduled and self._scheduled[0].when() <= self._virtual + self._clock_resolution:
+            self._virtual = max(self._virtual, self._scheduled[0].when())
 
     # -- threads ---------------------------------------------------------------------------------------------
 
