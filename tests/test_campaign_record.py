@@ -2,6 +2,7 @@
 
 import json
 
+from tests.campaign.chases import FAILURES_OF_CHASES, FAULTS_OF_CHASES
 from tests.campaign.checker import FAILURES
 from tests.campaign.readme import put_section
 from tests.campaign.report import RECORD, never_reached
@@ -22,6 +23,16 @@ def test_the_record_is_of_thousands_of_schedules_without_a_difference():
     assert never_reached(total) == []
     assert total["found"] == dict.fromkeys(FAILURES, 0)
     assert total["failures"] == []
+
+
+def test_the_record_is_of_hundreds_of_worked_runs_without_a_difference():
+    total = json.loads(RECORD.read_text("utf-8"))["chases"]
+    assert total["chases"] >= 500
+    assert total["found"] == dict.fromkeys((*FAILURES, *FAILURES_OF_CHASES), 0)
+    assert total["failures"] == []
+    assert set(total["by_at_deadline"]) == {"marketable", "MKT", "cancel", "leave"}
+    assert all(total["faults"][name] for name in FAULTS_OF_CHASES)
+    assert min(total["kills"], total["changes"], total["fills"]) > total["chases"] / 2
 
 
 def test_the_record_shows_that_every_safeguard_is_needed():

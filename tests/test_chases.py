@@ -5,8 +5,11 @@ STOCKLEAN_CHASES=500 tries so many; ``python -m tests.campaign --chases N --wide
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from stocklean_exec.execution import order_worker, repricing
 from stocklean_exec.execution.order_worker import OrderWorker
 from tests.campaign.chases import make_chase, run_chases
 
+ROOT = Path(__file__).parents[1]
 COUNT = int(os.environ.get("STOCKLEAN_CHASES", "16"))
 FIRST = 50_000
 
@@ -45,6 +49,24 @@ def test_a_seed_draws_the_same_run_and_policy():
     ends = {make_chase(seed)[1].at_deadline for seed in range(FIRST, FIRST + 200)}
     assert ends == {"marketable", "MKT", "cancel", "leave"}
     assert len(policies) > 100
+
+
+# -- the command line ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_chases_are_run_side_by_side_kept_and_added_up(tmp_path):
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text(json.dumps({"seed": FIRST, "found": {}, "changes": 7, "at_deadline": "MKT"}) + "\n")
+    options = f"--chases 3 --first {FIRST} --wide 2 --results {kept}"
+    command = [sys.executable, "-m", "tests.campaign", *options.split()]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    total = json.loads(done.stdout.splitlines()[-1])
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert sorted(one["seed"] for one in rows) == [FIRST, FIRST + 1, FIRST + 2]
+    assert (total["chases"], total["seeds"], total["bad_runs"]) == (3, [FIRST, FIRST + 2], 0)
+    assert total["changes"] == sum(one["changes"] for one in rows)
+    assert set(total["found"].values()) == {0}
 
 
 # -- the verdict can fail ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.campaign.chases import run_chases
 from tests.campaign.checker import check_run
 from tests.campaign.children import (
     COPY,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     Lane = Callable[[Sequence[int]], Iterator[dict[str, Any]]]
 
-__all__ = ["Child", "run_campaign", "run_in_virtual_time", "run_seed", "side_by_side"]
+__all__ = ["Child", "chase_in_virtual_time", "run_campaign", "run_in_virtual_time", "run_seed", "side_by_side"]
 
 _HANG_SECONDS = 60.0
 _CLEAN_PASSES = 5
@@ -366,6 +367,19 @@ def run_in_virtual_time(
     def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
         switch_off(off, Path(os.devnull))
         return run_schedules(mine, also=also)
+
+    return side_by_side(lane, seeds, wide)
+
+
+def chase_in_virtual_time(seeds: Sequence[int], *, wide: int) -> Iterator[dict[str, Any]]:
+    """The results of many runs of :mod:`tests.campaign.chases`, with their time of the processor."""
+
+    def lane(mine: Sequence[int]) -> Iterator[dict[str, Any]]:
+        since = time.process_time()
+        for one in run_chases(mine):
+            now = time.process_time()
+            yield one | {"cpu_seconds": round(now - since, 3)}
+            since = now
 
     return side_by_side(lane, seeds, wide)
 

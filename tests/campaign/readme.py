@@ -44,7 +44,7 @@ Python {python}, ib_async {ib_async}, DuckDB {duckdb}; {minutes} minutes.
 
 The same orders, faults and crashes in one process and in virtual time, without sockets and waiting, so that
 a seed gives the same schedule to the byte: {schedules:,} schedules, {crashes:,} crashes, {sent:,} orders accepted, {executed:,} executions,
-{differences} differences.
+{differences} differences.{chased}
 
 The same campaign with one safeguard disabled at a time, which must fail; on the first seeds whose first worker is killed
 around the bytes of an order. Five rows are of the first seeds to which they matter: another client id resumes; the blotter is
@@ -65,7 +65,7 @@ stale data from TWS. All of this was tested against the simulator, which follows
 captured messages. It was not tested against a real TWS or IB Gateway.
 
 `python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` disables the safeguards, `--schedules N` runs
-schedules in virtual time; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS,
+schedules in virtual time, `--chases N` those of orders that are worked; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS,
 `--hosts` without any folder in common, as on two computers that use the same `run_client_ids`. `STOCKLEAN_HISTORIES=N pytest tests/execution/test_message_histories.py`
 loses, delays, doubles and reorders the messages of N true histories, and compares what is final on record with the venue's journal after each write."""
 
@@ -110,11 +110,25 @@ def section(record: dict[str, Any]) -> str:
         sent=virtual["orders"],
         executed=virtual["fills"],
         differences=sum(virtual["found"].values()) or "no",
+        chased=_chased(record),
         minutes=round(total["seconds"] / 60),
         ablation="\n".join(rows),
         conditions=sum(not CONDITIONS.keys().isdisjoint(one.also) for one in SAFEGUARDS.values()),
         **{name: found[name] for name in named},
         **versions,
+    )
+
+
+def _chased(record: dict[str, Any]) -> str:
+    """Runs with work policies; empty for an older record without them."""
+    total = record.get("chases")
+    if not total:
+        return ""
+    return (
+        f"\n\nOrders that are worked by a drawn `WorkPolicy` while the market moves, in virtual time too: {total['chases']:,} runs, "
+        f"{total['kills']:,} crashes, {total['orders']:,} orders, {total['changes']:,} changes of limits, {total['fills']:,} executions; "
+        f"{sum(total['found'].values()) or 'no'} differences. Beyond the checks above: no approved order filled with more shares, no limit at the\n"
+        "venue that was not recorded before, no change of a quantity, and the end that the policy names."
     )
 
 

@@ -16,9 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.campaign.chases import FAILURES_OF_CHASES, FAULTS_OF_CHASES
 from tests.campaign.checker import EXPLAINED_BY, FAILURES, HELD_BY
 from tests.campaign.conditions import CONDITIONS
-from tests.campaign.lanes import run_campaign, run_in_virtual_time, run_seed
+from tests.campaign.lanes import chase_in_virtual_time, run_campaign, run_in_virtual_time, run_seed
 from tests.campaign.plans import FAULTS, MORE, POINTS, USES, make_plan
 from tests.campaign.readme import put_section
 from tests.campaign.safeguards import SAFEGUARDS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from tests.campaign.plans import Plan
 
-__all__ = ["RECORD", "add_up", "add_up_schedules", "main", "never_reached"]
+__all__ = ["RECORD", "add_up", "add_up_chases", "add_up_schedules", "main", "never_reached"]
 
 RECORD = Path(__file__).with_name("record.json")
 LEFT_STATES = ("INTENT", "SENDING", "WORKING", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "UNKNOWN")
@@ -161,6 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _replay(options)
     if options.schedules:
         return _schedule(options)
+    if options.chases:
+        return _chase(options)
     if options.ablation:
         return _ablate(options)
     total = _measure(options, off=options.off, also=options.also, alone=options.alone)
@@ -186,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rotations", action="store_true", help="only runs whose buys wait for sells")
     parser.add_argument("--ablation", action="store_true", help="--runs seeds with each safeguard off in turn")
     parser.add_argument("--schedules", type=int, default=0, help="this many schedules in virtual time instead")
+    parser.add_argument("--chases", type=int, default=0, help="this many runs with work policies in virtual time")
     parser.add_argument("--results", type=Path, help="a file to keep results in; what it has is not run again")
     parser.add_argument("--record", action="store_true", help="keep the result in record.json")
     parser.add_argument("--readme", action="store_true", help="write README's section from record.json")
@@ -234,6 +238,58 @@ def add_up_schedules(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _chase(options: argparse.Namespace) -> int:
+    results = _earlier(options.results)
+    done = {one["seed"] for one in results}
+    seeds = [seed for seed in range(options.first, options.first + options.chases) if seed not in done]
+    for one in chase_in_virtual_time(seeds, wide=options.wide):
+        results.append(one)
+        _append(options.results, one)
+        if one["found"]:
+            print(f"{one['found']}: {' / '.join(one['words'][:3])}")
+            print(f"  python -m tests.campaign --chases 1 --first {one['seed']}", flush=True)
+    total = {"load": round(os.getloadavg()[1], 1), "wide": options.wide, **add_up_chases(results)}
+    print(json.dumps(total))
+    if options.record:
+        _keep("chases", total)
+    return int(bool(total["failures"]))
+
+
+def add_up_chases(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of many runs whose orders are worked by a policy.
+
+    Examples
+    --------
+    >>> one = {"seed": 7, "found": {}, "kills": ["random time"], "orders": 2, "changes": 3, "at_deadline": "MKT"}
+    >>> total = add_up_chases([one])
+    >>> [total[name] for name in ("chases", "seeds", "kills", "changes", "bad_runs", "by_at_deadline")]
+    [1, [7, 7], 1, 3, 0, {'MKT': 1}]
+    """
+    seeds = [one["seed"] for one in results]
+    found = sum((Counter(one["found"]) for one in results), Counter[str]())
+    faults = Counter(name for one in results for name in one.get("faults", ()))
+    scripts = Counter(name for one in results for name in one.get("scripts", ()))
+    ends = Counter(one["at_deadline"] for one in results if "at_deadline" in one)
+    sums = {name: sum(one.get(name, 0) for one in results) for name in ("orders", "fills", "changes", "unknown")}
+    seconds = {
+        name: round(sum(one.get(name, 0.0) for one in results)) for name in ("cpu_seconds", "virtual_seconds")
+    }
+    failures = [{name: one[name] for name in ("seed", "found", "words")} for one in results if one["found"]]
+    return {
+        "chases": len(results),
+        "seeds": [min(seeds), max(seeds)] if seeds else [],
+        **seconds,
+        "kills": sum(len(one.get("kills", ())) for one in results),
+        **sums,
+        "bad_runs": len(failures),
+        "found": {name: found[name] for name in (*FAILURES, *FAILURES_OF_CHASES)},
+        "by_at_deadline": dict(sorted(ends.items())),
+        "faults": {name: faults[name] for name in FAULTS_OF_CHASES},
+        "orders_by_answer": dict(sorted(scripts.items())),
+        "failures": sorted(failures, key=lambda one: one["seed"]),
+    }
+
+
 def _seeds(options: argparse.Namespace) -> Sequence[int]:
     if options.rotations:
         rotations = (seed for seed in itertools.count(options.first) if make_plan(seed).cash is not None)
@@ -263,9 +319,7 @@ def _measure(
     for one in run_campaign(left, wide=options.wide, off=off, also=also, alone=alone):
         one["elapsed"] = round(time.monotonic() - started, 1)
         results.append(one)
-        if results_file:
-            with results_file.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(one) + "\n")
+        _append(results_file, one)
         if one["found"] and not off:
             print(f"{one['found']}: {' / '.join(one['words'][:3])}")
             print(f"  python -m tests.campaign{_with(also)} --seed {one['seed']}", flush=True)
@@ -283,6 +337,12 @@ def _earlier(path: Path | None) -> list[dict[str, Any]]:
     if path is None or not path.exists():
         return []
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def _append(path: Path | None, result: dict[str, Any]) -> None:
+    if path is not None:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(result) + "\n")
 
 
 def _with(also: Sequence[str]) -> str:
