@@ -88,29 +88,39 @@ _NOT_TO_BE_SENT = UNSENT_STATES - {"INTENT"}
 _ID_TRAILS = """
 WITH plans AS (
     SELECT epoch_us(occurred_at) AS planned, min(number) AS start
-    FROM main.facts WHERE run_id = ? AND kind = 'intent' GROUP BY occurred_at
+    FROM main.facts WHERE run_id = $run_id AND kind = 'intent' GROUP BY occurred_at
 ),
-own AS (SELECT DISTINCT run_id FROM main.planned_runs WHERE account = ?),
+own AS (SELECT DISTINCT run_id FROM main.planned_runs WHERE account = $account),
 failed AS (SELECT client_order_id, attempt FROM main.facts WHERE kind = 'not_sent'),
 steps AS (
     SELECT
         number,
+        run_id,
         kind = 'session' AS is_reported,
         CASE kind WHEN 'session' THEN order_id ELSE order_id + 1 END AS next_id
     FROM main.facts ANTI JOIN failed USING (client_order_id, attempt)
-    WHERE client_id = ? AND kind IN ('session', 'sending') AND order_id IS NOT NULL
+    WHERE client_id = $client_id AND kind IN ('session', 'sending') AND order_id IS NOT NULL
         AND run_id IN (SELECT run_id FROM own)
 ),
+marks AS (
+    SELECT planned, start, arg_min(next_id, number) AS mark
+    FROM plans JOIN steps ON number >= start WHERE is_reported GROUP BY planned, start
+),
+queued AS (  -- sent before the plan, perhaps not accepted yet when the next id was reported; unless ids were reset
+    SELECT planned, max(next_id) FILTER (NOT is_reported) AS sent
+    FROM marks JOIN steps ON number < start AND run_id = $run_id
+    GROUP BY planned, mark HAVING coalesce(max(next_id) FILTER (is_reported), 0) <= mark
+),
 trails AS (
-    SELECT *, max(next_id) OVER (
+    SELECT *, max(greatest(next_id, sent)) OVER (
         PARTITION BY planned ORDER BY number ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) AS expected
-    FROM plans JOIN steps ON number >= start
+    FROM plans JOIN steps ON number >= start LEFT JOIN queued USING (planned)
 )
 SELECT
     planned,
     max(next_id) FILTER (is_reported),
-    max(next_id),
+    max(greatest(next_id, sent)),
     arg_min(next_id, number) FILTER (is_reported AND next_id > expected),
     arg_min(expected, number) FILTER (is_reported AND next_id > expected)
 FROM trails
@@ -270,7 +280,8 @@ class Blotter(BlotterReader):
         Only runs of ``account`` count: another account may be at another TWS, with separate order ids.
         """
         with self._open().cursor() as cursor:
-            rows = cursor.execute(_ID_TRAILS, [run_id, account, client_id]).fetchall()
+            named = {"run_id": run_id, "account": account, "client_id": client_id}
+            rows = cursor.execute(_ID_TRAILS, named).fetchall()
         return {
             cast("datetime", _moment(planned)): IdTrail(*(number or 0 for number in numbers))
             for planned, *numbers in rows

@@ -354,6 +354,24 @@ def test_an_id_beyond_the_expected_one_shows_another_process_of_this_client(memo
     assert memory.id_trails("run-2", 7, "DU1") == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "trail"),
+    [
+        (20, IdTrail(21, 22, 0, 0)),  # 20 and 21 were sent, and TWS had accepted neither
+        (90, IdTrail(21, 21, 21, 20)),  # TWS has reset its ids since: what was sent before explains nothing
+    ],
+)
+def test_ids_that_were_sent_before_another_batch_and_accepted_after_it_are_expected(memory, first, trail):
+    session = OrderEvent("session", "run-1", occurred_at=at(0), order_id=first, client_id=7)
+    intents = [OrderEvent("intent", "run-1", name, at(0)) for name in "ab"]
+    memory.record_plan(plan(names="ab", account="DU1"), header(), [*intents, session])
+    memory.record(sendings("run-1", ("a", 20, 2, True), ("b", 21, 3, True)))
+    rest = [OrderEvent("intent", "run-1", "c", at(4)), session._replace(occurred_at=at(4), order_id=20)]
+    memory.record_plan(plan(names="c", account="DU1"), header() | {"leg": 2}, rest)
+    memory.record([session._replace(occurred_at=at(5), order_id=21)]).result()
+    assert memory.id_trails("run-1", 7, "DU1")[at(4)] == trail
+
+
 @pytest.fixture
 def sent(memory, monkeypatch):
     """Run-1 has sent a (1,000 USD) and b (500 EUR at 1.1), not c; run-2 has sent d of another account."""
