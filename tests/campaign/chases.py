@@ -116,7 +116,7 @@ def _draw_answers(rng: random.Random) -> tuple[str, dict[str, Any]]:
     steps = rng.choice(
         (
             [],
-            [{"rest": True}],
+            [{"rest": True}, wait, {"match": True}],
             [{"rest": True}, wait, {"fill": "half"}, {"match": True}],
             [{"rest": True}, wait, {"fill": "half"}, wait, {"fill": "half"}, {"match": True}],
             [{"rest": True}, wait, {"fill": "half"}, wait, {"fill": "rest"}],
