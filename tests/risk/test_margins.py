@@ -93,7 +93,9 @@ def test_a_preview_of_another_quantity_counts_as_outdated_for_a_part_of_a_share_
 
 def test_the_value_of_an_outdated_preview_is_the_quantity_that_was_previewed():
     findings = Findings(1)
-    check_margins(findings, ["a"], np.array([11.0]), np.array([5.0]), sx.Limits(), preview(limit=5.0), AccountMargin())
+    check_margins(
+        findings, ["a"], np.array([11.0]), np.array([5.0]), sx.Limits(), preview(limit=5.0), AccountMargin()
+    )
     assert findings.held_against([0])["preview_outdated"][1] == [10.0]
 
 
