@@ -118,7 +118,7 @@ class OrderWorker:
     tickets : every approved order by client order id
     plan : terms, limits, and messages so far
     funding : reserves what a higher limit of a buy may cost
-    adopt : takes an order with its value into the run, to be sent
+    adopt : takes an order for the rest of another one, with its value, into the run
     may_change : counts one change; False where the cap on messages in a minute is reached
     check_stop : raises if nothing must be sent
     session : number of the connection on which orders may be sent
@@ -134,7 +134,7 @@ class OrderWorker:
         plan: WorkPlan,
         funding: BuyFunding,
         *,
-        adopt: Callable[[Ticket, float], None],
+        adopt: Callable[[Ticket, str, float], None],
         may_change: Callable[[], bool],
         check_stop: Callable[[], None],
         session: Callable[[], int],
@@ -527,8 +527,8 @@ class OrderWorker:
         rest = ORDERS.conform(rest)
         await self._record_rest(rest)
         tickets = tickets_of(rest)
-        for ticket, value in zip(tickets, rest["notional"].tolist(), strict=True):
-            self._adopt(ticket, value)
+        for ticket, of, value in zip(tickets, rest[REPLACES].tolist(), rest["notional"].tolist(), strict=True):
+            self._adopt(ticket, of, value)
         return tickets
 
     async def _record_rest(self, rest: pd.DataFrame) -> None:

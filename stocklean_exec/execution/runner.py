@@ -124,7 +124,7 @@ class Runner:
         self._record = RunState(run_id, blotter, quantities, terms.control.publish)
         self._quotes: dict[str, ArrivalQuote] = {}
         self._restrictions = terms.restrictions
-        self._lots = dict(terms.lots)
+        self._lots, self._rates = dict(terms.lots), dict(terms.rates)
         how = FundingTerms(terms.min_cash, terms.funding, self._lots, budget.notional)
         self._funding = BuyFunding(broker, blotter, self._record, self._tickets, self._quotes, how)
         self._sender = OrderSender(
@@ -310,7 +310,7 @@ class Runner:
             self._loop.call_soon_threadsafe(self._show, f"contract {done} of {count}")
 
         refused = await self._broker.prepare(sender.queue, show)
-        refused = refused | await currency_refusals(sender.queue, self._terms.rates, self._broker)
+        refused = refused | await currency_refusals(sender.queue, self._rates, self._broker)
         if self._terms.funding.account_kind != "margin":
             stamp = self._broker.now()
             refused = refused | free_riding(sender.queue, self._blotter, self._broker.account, stamp)
@@ -544,10 +544,13 @@ class Runner:
         self._sender.queue = [*self._sender.queue, *self._worker.take_later()]
         await self._sender.drop(self._terms.control.stopped)
 
-    def _adopt_rest(self, ticket: Ticket, value: float) -> None:
+    def _adopt_rest(self, ticket: Ticket, of: str, value: float) -> None:
         """Take in an order for the rest of one that was cancelled at its deadline, approved with that."""
         name = ticket.client_order_id
         self._tickets[name] = ticket
+        for known in (self._lots, self._rates):
+            if of in known:
+                known[name] = known[of]
         self._budget.allow_rest(name, value)
         event = OrderEvent("intent", self._run_id, name, self._broker.now())
         self._record.add(name, ticket.quantity, event)

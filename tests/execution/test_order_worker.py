@@ -25,8 +25,9 @@ def connect(**options):
 
 def approved(broker, targets=None, *, limits=None, run_id="r", **options):
     options = {"order_type": "LMT", "limit_offset_bps": -5} | options
-    state = broker.account_state(targets or {"TLT": 0.5})
-    orders = sx.plan_orders(targets or {"TLT": 0.5}, state, run_id=run_id, **options)
+    targets = {"TLT": 0.5} if targets is None else targets
+    state = broker.account_state(targets)
+    orders = sx.plan_orders(targets, state, run_id=run_id, **options)
     review = sx.review_orders(sx.check_orders(orders, limits, state))
     review.approve_all(by="me")
     return review.result()
@@ -289,6 +290,18 @@ def test_the_confirmed_rest_of_an_order_is_sent_at_the_market(blotter):
     assert states["replaces"].tolist()[1] == "r-TLT-BUY"
     assert states["approved_by"].tolist() == ["me", "me"]
     assert blotter.runs()["status"].tolist() == ["done"]  # all that was approved is filled
+
+
+def test_the_rest_of_an_order_in_another_currency_has_its_rate_and_its_lot(blotter):
+    market = quotes({"SAP": (149.0, 151.0)}).assign(currency="EUR", lot_size=10.0)
+    broker = sx.connect("mock://", quotes=market, cash=10_000, fx={"EUR": 1.2})
+    targets = pd.DataFrame({"symbol": ["SAP"], "weight": [0.5], "currency": ["EUR"]})
+    states = sx.submit_orders(
+        approved(broker, targets), broker, blotter, work=sx.WorkPolicy(deadline=20, at_deadline="MKT")
+    )
+    # 5,000 of 10,000 at 150 * 1.2 are 27.8 shares: nearest are 3 lots of 10, of which none fills below the mid.
+    columns = ["client_order_id", "quantity", "currency", "status", "avg_fill_price"]
+    assert states[columns].to_numpy().tolist()[1] == ["r-SAP-BUY-2", 30.0, "EUR", "FILLED", 151.0]
 
 
 def test_no_rest_is_sent_of_an_order_that_a_person_cancels(blotter):
