@@ -16,6 +16,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.blotter.order_state import ENDED
 from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.schema.extra_columns import REPLACES
 from stocklean_exec.schema.inputs import parse_quotes
 from stocklean_exec.schema.order_ids import client_order_id
 from stocklean_exec.schema.order_terms import REFERENCE_PRICE, TERM_COLUMNS
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from stocklean_exec.portfolio.account_state import AccountState
 
 __all__ = ["REPLACES", "are_filled", "check_batch", "is_residual", "residual_orders"]
-
-REPLACES = "replaces"
-"""Column with the client order id of the closed order whose unfilled quantity a new order is for."""
 
 _OPEN_REASONS = {"UNKNOWN": "order_unresolved", "NEW": "order_not_sent"}
 _REFUSED_FOR_NOW = frozenset({"approval_expired", "rate_cap", "run_notional_cap", "day_notional_cap"})

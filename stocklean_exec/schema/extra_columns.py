@@ -13,7 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["pack", "unpack"]
+__all__ = ["REPLACES", "pack", "unpack"]
+
+REPLACES = "replaces"
+"""Column with the client order id of the closed order whose unfilled quantity a new order is for."""
 
 _SPECIAL = {"Infinity": math.inf, "-Infinity": -math.inf}
 

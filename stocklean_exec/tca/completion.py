@@ -26,6 +26,7 @@ from stocklean_exec.tca.inputs import (
     executed_by_order,
     fill_micros,
     keyed_orders,
+    requested_shares,
     require_columns,
     undated_fills,
     usable,
@@ -64,7 +65,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
 
     ==================  ===============================================================================
     symbol, side        of the order
-    quantity            requested, shares; NaN if no price allowed a quantity
+    quantity            requested, shares, without the rest that was ordered again by another order of
+                        the table (``replaces``); NaN if no price allowed a quantity
     filled_quantity     shares
     remaining_quantity  shares, not below zero
     fill_ratio          filled / requested
@@ -75,7 +77,8 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     last_fill_seconds   the same to the last fill so far
     status              of the order
     reason              why shares are unfilled: the order's own reason, ``working`` while it may still
-                        fill, ``not_sent``, ``overfilled`` above the requested quantity; empty if filled
+                        fill, ``not_sent``, ``overfilled`` above the requested quantity,
+                        ``ordered_again`` where nothing else is left; empty if filled
     fills               number of executions
     ==================  ===============================================================================
 
@@ -97,10 +100,12 @@ def completion(orders: OrderInput, fills: FillInput | Executed = None) -> pd.Dat
     """
     frame = keyed_orders(orders)
     executed = executed_by_order(frame, fills)
-    requested = column_numbers(frame, "quantity", "orders")
+    requested = requested_shares(frame)
     filled = executed["filled_quantity"].to_numpy(dtype="float64")
     status = frame["status"].to_numpy(dtype=object) if "status" in frame.columns else np.full(len(frame), None)
     own = frame["reason"].tolist() if "reason" in frame.columns else [None] * len(frame)
+    elsewhere = (requested == 0) & (column_numbers(frame, "quantity", "orders") > 0)
+    own = ["ordered_again" if again else reason for again, reason in zip(elsewhere.tolist(), own, strict=True)]
     arrived = _arrivals(frame)
     first, last = (executed[name].to_numpy(dtype="int64") for name in ("first_at", "last_at"))
     return pd.DataFrame(
@@ -471,7 +476,7 @@ def fill_progress(orders: OrderInput, fills: FillInput = None) -> pd.DataFrame:
     )
     so_far = table.groupby(rows)["filled_quantity"].cumsum().round(SHARE_DECIMALS)
     table["filled_quantity"] = so_far
-    requested = column_numbers(frame, "quantity", "orders")[rows]
+    requested = requested_shares(frame)[rows]
     table["filled_share"] = so_far / np.where(requested > 0, requested, np.nan)
     return table
 

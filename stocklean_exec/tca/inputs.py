@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from stocklean_exec.errors import InputError, Problem
-from stocklean_exec.schema.frame_validator import as_utc, shown
+from stocklean_exec.schema.extra_columns import REPLACES
+from stocklean_exec.schema.frame_validator import as_utc, is_missing, shown
 from stocklean_exec.schema.keyed_values import values_by_key
 from stocklean_exec.schema.prices import is_usable
 from stocklean_exec.tca.asof import NO_TIME, Market
@@ -51,6 +52,7 @@ __all__ = [
     "keyed_orders",
     "refuse_repeated_fills",
     "repeated_fills",
+    "requested_shares",
     "require_columns",
     "side_signs",
     "sign_factor",
@@ -127,6 +129,35 @@ def keyed_orders(orders: object) -> pd.DataFrame:
             "orders", [Problem("duplicate_client_order_id", f"{name} {text}") for name in twice[:_LISTED]]
         )
     return frame
+
+
+def requested_shares(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Shares that were requested by each order, without what another order of the table was for in its place.
+
+    What is left of an order may be ordered again (``replaces``): then it is requested by the order for it, so that
+    no share counts twice. Of several orders for one rest the last one counts.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame(
+    ...     {"quantity": [100.0, 70.0], "replaces": [None, "r-SPY-BUY"]}, index=["r-SPY-BUY", "r-SPY-BUY-2"]
+    ... )
+    >>> requested_shares(orders).tolist()
+    [30.0, 70.0]
+    """
+    requested = np.array(column_numbers(frame, "quantity", "orders"))
+    if REPLACES not in frame.columns:
+        return requested
+    of = [None if is_missing(old) else old for old in frame[REPLACES].tolist()]
+    places = {name: place for place, name in enumerate(frame.index.tolist())}
+    latest = {old: place for place, old in enumerate(of) if old is not None}
+    for place, old in enumerate(of):
+        if old is not None and latest[old] != place:
+            requested[place] = 0.0
+    for old, place in latest.items():
+        if old in places:
+            requested[places[old]] = max(round(requested[places[old]] - requested[place], SHARE_DECIMALS), 0.0)
+    return requested
 
 
 def side_signs(frame: pd.DataFrame, table: str = "orders") -> NDArray[np.float64]:

@@ -43,6 +43,7 @@ from stocklean_exec.tca.inputs import (
     in_order_currency,
     joined_flags,
     keyed_orders,
+    requested_shares,
     require_columns,
     side_signs,
     sign_factor,
@@ -100,14 +101,15 @@ def shortfall_terms(
     executed = executed_by_order(frame, in_order_currency(frame, fills, fx))
     require_columns(frame, ("decision_price", "arrival_price"), "orders")
     rate = to_base(frame, fx)
-    side, ordered = side_signs(frame), column_numbers(frame, "quantity", "orders")
+    side, ordered = side_signs(frame), requested_shares(frame)
+    is_elsewhere = (ordered == 0) & (column_numbers(frame, "quantity", "orders") > 0)  # all of it ordered again
     decision = usable(column_numbers(frame, "decision_price", "orders"))
     arrival, untrue = arrival_prices(frame)
     final = _final_prices(frame, final_prices)
     filled, value = executed["filled_quantity"].to_numpy(), executed["value"].to_numpy()
     due = executed["commissions_due"].to_numpy()
     with np.errstate(invalid="ignore"):
-        known = (ordered > 0) & np.isfinite(ordered)
+        known = ((ordered > 0) | is_elsewhere) & np.isfinite(ordered)
         left = np.where(known, np.round(ordered - filled, SHARE_DECIMALS), np.nan)
         over = left < 0
     usable_row = known & ~over
@@ -140,7 +142,9 @@ def shortfall_terms(
     identity = {"symbol": frame["symbol"].array, "side": frame["side"].array}
     if "currency" in frame.columns:
         identity["currency"] = frame["currency"].array
-    amounts = {"quantity": ordered, "filled_quantity": filled, "fill_ratio": done / ordered}
+    with np.errstate(invalid="ignore"):
+        ratio = done / ordered
+    amounts = {"quantity": ordered, "filled_quantity": filled, "fill_ratio": ratio}
     # A rate that is one number is 1: there is one currency, or each row keeps its own.
     money = terms if isinstance(rate, float) else {name: number * rate for name, number in terms.items()}
     ends = {

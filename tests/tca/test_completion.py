@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import stocklean_exec as sx
 from stocklean_exec.schema.tables import FILLS, ORDERS
 from stocklean_exec.tca.completion import (
     completion,
@@ -240,3 +241,60 @@ def test_times_to_fill_are_as_of_the_end_of_observation(until, reached, censored
 def test_the_curve_of_times_to_fill_is_as_of_the_end_of_observation():
     assert len(fill_curve(WATCHED, LATER_FILLS, until=AT + pd.Timedelta(seconds=10))) == 0
     assert fill_curve(WATCHED, LATER_FILLS)["seconds"].tolist() == [8.0, 20.0]
+
+
+# -- orders whose rest was ordered again -----------------------------------------------------------------------
+
+
+def ordered_again():
+    """100 shares of A, of which 30 were traded at 10 and 70 ordered again; of these 50 at 11."""
+    orders = pd.DataFrame(
+        {
+            "client_order_id": ["a", "a-2", "b"],
+            "symbol": ["A", "A", "B"],
+            "side": ["BUY", "BUY", "SELL"],
+            "quantity": [100.0, 70.0, 20.0],
+            "status": ["CANCELLED", "CANCELLED", "FILLED"],
+            "reason": ["cancel_requested", "cancelled", None],
+            "decision_price": [10.0, 10.0, 5.0],
+            "replaces": [None, "a", None],
+        }
+    )
+    fills = pd.DataFrame(
+        {"client_order_id": ["a", "a-2", "b"], "quantity": [30.0, 50.0, 20.0], "price": [10.0, 11.0, 5.0]}
+    )
+    return orders, fills
+
+
+def test_shares_that_were_ordered_again_are_requested_once():
+    orders, fills = ordered_again()
+    found = sx.completion(orders, fills)
+    columns = ["quantity", "filled_quantity", "remaining_quantity"]
+    assert found[columns].to_numpy().tolist() == [[30.0, 30.0, 0.0], [70.0, 50.0, 20.0], [20.0, 20.0, 0.0]]
+    assert found["reason"].fillna("").tolist() == ["", "cancelled", ""]
+    # 100 of 120 shares; by value 300 + 500 + 100 of 1,100.
+    summary = sx.completion_summary(orders, fills).loc["all"]
+    assert summary["fill_ratio"] == pytest.approx(100 / 120)
+    assert summary["notional_ratio"] == pytest.approx(900 / 1_100)
+    assert summary["residual_notional"] == 200.0
+
+
+def test_an_order_that_was_ordered_again_as_a_whole_has_nothing_left_and_says_why():
+    orders, fills = ordered_again()
+    orders.loc[1, "quantity"] = 100.0
+    found = sx.completion(orders, fills[fills["client_order_id"] != "a"])
+    assert found.loc["a", ["quantity", "remaining_quantity", "reason"]].tolist() == [0.0, 0.0, "ordered_again"]
+
+
+def test_of_two_orders_for_one_rest_the_last_one_counts():
+    orders, fills = ordered_again()
+    second = orders.iloc[[1]].assign(client_order_id="a-3", status="FILLED")
+    orders = pd.concat([orders.assign(status=["CANCELLED", "REJECTED", "FILLED"]), second], ignore_index=True)
+    fills = fills.replace({"client_order_id": {"a-2": "a-3"}})
+    assert sx.completion(orders, fills)["quantity"].tolist() == [30.0, 0.0, 20.0, 70.0]
+
+
+def test_an_order_for_the_rest_of_one_that_is_not_in_the_table_is_requested_as_a_whole():
+    orders, fills = ordered_again()
+    found = sx.completion(orders.iloc[1:], fills.iloc[1:])
+    assert found["quantity"].tolist() == [70.0, 20.0]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stocklean_exec as sx
 from stocklean_exec.errors import InputError
 from stocklean_exec.schema.tables import FILLS, ORDERS
 from stocklean_exec.tca.inputs import Executed
@@ -529,3 +530,31 @@ def test_basis_points_also_have_the_full_names():
         pd.testing.assert_series_equal(
             table[f"{name}_bps"], table[f"{name.removesuffix('_cost')}_bps"], check_names=False
         )
+
+
+def test_the_cost_of_what_was_not_traded_counts_once_where_it_was_ordered_again():
+    orders = pd.DataFrame(
+        {
+            "client_order_id": ["a", "a-2", "b", "b-2"],
+            "symbol": ["A", "A", "B", "B"],
+            "side": ["BUY", "BUY", "BUY", "BUY"],
+            "quantity": [100.0, 70.0, 40.0, 40.0],
+            "decision_price": [10.0, 10.0, 5.0, 5.0],
+            "arrival_price": [10.0, 11.0, 5.0, 5.0],
+            "replaces": [None, "a", None, "b"],
+        }
+    )
+    fills = pd.DataFrame(
+        {
+            "client_order_id": ["a", "a-2", "b-2"],
+            "quantity": [30.0, 50.0, 40.0],
+            "price": [10.0, 11.0, 5.0],
+            "commission": [0.0, 0.0, 0.0],
+        }
+    )
+    found = sx.implementation_shortfall(orders, fills, final_prices={"A": 12.0, "B": 6.0})
+    # a: 30 at the decision price cost nothing. a-2: 70 delayed to 11 (70), 50 traded there, 20 end at 12 (20).
+    assert found["total_cost"].tolist() == [0.0, 90.0, 0.0, 0.0]
+    assert found["opportunity_cost"].tolist() == [0.0, 20.0, 0.0, 0.0]
+    assert found["paper_notional"].tolist() == [300.0, 700.0, 0.0, 200.0]
+    assert found["flags"].isna().all()
