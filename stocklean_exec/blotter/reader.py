@@ -104,6 +104,7 @@ _VIEWS: dict[str, tuple[Table, tuple[str, ...], str]] = {
 }
 _MAYBE = ("arrival_delayed", "delayed")  # true, false, or not recorded
 _COPY_TRIES, _COPY_PAUSE = 200, 0.02  # seconds; a stated choice: four seconds, much longer than a checkpoint
+_CLOSE_TRIES, _CLOSE_PAUSE = 1_000, 0.01  # seconds; a stated choice: ten seconds, much longer than a query
 _HEADERS = 3 * 4096  # the main header, and the two in turn that each checkpoint writes
 _CHUNK = 1 << 20  # bytes read at a time; a stated choice
 _CARD_RUNS = 5  # a stated choice: the card shows the latest runs, and counts the others
@@ -510,10 +511,16 @@ class BlotterReader:
         return target
 
     def close(self) -> None:
-        """Close it. Closing twice is harmless."""
+        """Close it, once the reads of other threads have ended. Closing twice is harmless.
+
+        Raises
+        ------
+        BlotterError
+            It is still being read.
+        """
         if os.getpid() == self._pid and self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None  # no read begins any more
+            _close_when_idle(connection)
 
     def __enter__(self) -> Self:
         return self
@@ -540,6 +547,20 @@ class BlotterReader:
 
     def _repr_html_(self) -> str:
         return blotter_card(self)
+
+
+def _close_when_idle(connection: duckdb.DuckDBPyConnection) -> None:
+    """Close a connection; DuckDB refuses that while a query of one of its cursors is under way."""
+    for _ in range(_CLOSE_TRIES):
+        try:
+            connection.close()
+        except duckdb.ResourceInUseException:
+            time.sleep(_CLOSE_PAUSE)
+        else:
+            return
+    raise BlotterError(
+        f"the blotter is still being read {_CLOSE_TRIES * _CLOSE_PAUSE:g} s after it was to be closed"
+    )
 
 
 def holdings_of(positions: object) -> dict[str, float] | None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -290,6 +291,51 @@ def test_exporting_a_closed_reader_is_refused(blotter, path, tmp_path):
     with pytest.raises(BlotterClosedError):
         snapshot.export(tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+class HeldRead:
+    """A read on another thread that goes on until it is released."""
+
+    def __init__(self, blotter):
+        self.has_begun, self.is_released = threading.Event(), threading.Event()
+        self._cursor = blotter._open().cursor()
+        self._cursor.create_function("held", self._held, [int], int)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        assert self.has_begun.wait(20)
+
+    def _held(self, number):
+        self.has_begun.set()
+        self.is_released.wait(20)
+        return number
+
+    def _read(self):
+        self.found = self._cursor.execute("SELECT held(7)").fetchall()
+
+    def end(self, _=0.0):
+        self.is_released.set()
+        self._thread.join(20)
+
+
+def test_closing_waits_for_the_reads_of_other_threads(path, monkeypatch):
+    blotter = sx.open_blotter(path)
+    read = HeldRead(blotter)
+    monkeypatch.setattr(time, "sleep", read.end)  # it ends while closing waits for it
+    blotter.close()
+    assert read.found == [(7,)]
+    with pytest.raises(BlotterClosedError):
+        blotter.runs()
+    sx.open_blotter(path).close()  # the file is free
+
+
+def test_a_read_that_does_not_end_is_an_error_of_closing(path, monkeypatch):
+    blotter = sx.open_blotter(path)
+    read = HeldRead(blotter)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(BlotterError, match="still being read"):
+        blotter.close()
+    read.end()
+    assert blotter.is_closed
 
 
 # -- snapshots -----------------------------------------------------------------------------------------------
