@@ -291,10 +291,10 @@ class OrderWorker:
 
     def _progress(self, name: str) -> OrderProgress:
         state = self._record.state(name)
-        works = state.state in ("WORKING", "PARTIAL") and not state.reason  # with a reason it must wait itself
-        can_change = works and not self._record.is_cancel_requested(name)
-        events = self._record.history(name).events
-        progress = progress_of(events, self._tickets[name].limit_price, can_change=can_change)
+        works = state.state in ("WORKING", "PARTIAL") and not self._record.is_cancel_requested(name)
+        trades = works and not state.reason  # with a reason it waits for a later time
+        events, limit = self._record.history(name).events, self._tickets[name].limit_price
+        progress = progress_of(events, limit, can_change=trades, can_cancel=works)
         if progress.pending and progress.pending == self._unanswered.get(name):
             return replace(progress, pending=0)
         return progress

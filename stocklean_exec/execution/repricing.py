@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from stocklean_exec.execution.work_policy import MOST_AT_DEADLINE
 from stocklean_exec.schema.frame_validator import is_missing
 from stocklean_exec.schema.price_steps import PRICE_STEPS, steps_at
 from stocklean_exec.schema.prices import is_usable, round_to_tick, tick_sizes
@@ -48,7 +49,6 @@ ANSWER_SECONDS = 5.0
 """How long an answer to a change is waited for before the broker is queried: a choice; TWS answers within one."""
 _QUOTE_SECONDS = timedelta(seconds=2)  # age of a quote beyond which no limit is changed: a stated choice
 _LIVE = 1  # data type of live quotes: TWS API documentation, "Market Data Types"
-_MOST_AT_DEADLINE = 5  # a stated choice: changes after a deadline; a limit that still rests needs a person
 _NOISE = 1e-9  # of a price: floating-point noise
 
 Action = Literal["wait", "reprice", "finish", "query", "done"]
@@ -68,7 +68,8 @@ class OrderProgress:
     ``sent_at`` when it was sent; ``reprices`` changes of its limit before the deadline, ``finishes`` those at it;
     ``changed_at`` when the latest change was recorded; ``pending`` the number of a change that has no answer yet;
     ``limit`` the limit that it has at the broker, as far as is known; ``messages`` and ``executions`` for its
-    efficiency ratio; ``can_change`` whether the broker works it and no cancel was requested.
+    efficiency ratio; ``can_cancel`` whether it is at the broker and no cancel was requested,
+    ``can_change`` whether it also trades now, and does not wait for a later time.
     """
 
     sent_at: datetime | None
@@ -81,6 +82,7 @@ class OrderProgress:
     messages: int = 0
     executions: int = 0
     can_change: bool = False
+    can_cancel: bool = False
 
 
 @dataclass(slots=True)
@@ -101,7 +103,9 @@ class Messages:
         return limit is None or self.sent + 1 <= limit * (self.executions + working + 1)
 
 
-def progress_of(events: Iterable[OrderEvent], limit: float, *, can_change: bool) -> OrderProgress:
+def progress_of(
+    events: Iterable[OrderEvent], limit: float, *, can_change: bool, can_cancel: bool = False
+) -> OrderProgress:
     """Read the progress of an order from its events, in the sequence of their recording.
 
     Parameters
@@ -148,6 +152,7 @@ def progress_of(events: Iterable[OrderEvent], limit: float, *, can_change: bool)
         messages=messages,
         executions=len(executions),
         can_change=can_change,
+        can_cancel=can_cancel or can_change,
     )
 
 
@@ -177,9 +182,11 @@ def next_step(
     if progress.pending and progress.changed_at is not None:
         answer_by = progress.changed_at + timedelta(seconds=ANSWER_SECONDS)
         return Step("query") if now >= answer_by else Step("wait", answer_by)
-    if not progress.can_change or progress.sent_at is None:
-        return Step("wait")
     held = not_before or {}
+    if progress.sent_at is None:
+        return Step("wait")
+    if not progress.can_change:
+        return _until_it_trades(terms, progress, now, held.get("finish", now))
     if terms.deadline is not None and now >= terms.deadline:
         return _finish(terms, progress, now, held.get("finish", now))
     due_at = _reprice_at(terms, progress)
@@ -194,9 +201,19 @@ def next_step(
     return Step("wait", min(moments)) if moments else Step("done")
 
 
+def _until_it_trades(terms: WorkTerms, progress: OrderProgress, now: datetime, at: datetime) -> Step:
+    """What to do with an order that does not trade yet: it is only cancelled, at its deadline."""
+    if not progress.can_cancel or terms.deadline is None or terms.at_deadline not in ("cancel", "MKT"):
+        return Step("wait")
+    at = max(at, terms.deadline)
+    return Step("finish") if now >= at else Step("wait", at)
+
+
 def _finish(terms: WorkTerms, progress: OrderProgress, now: datetime, at: datetime) -> Step:
     is_marketable = terms.at_deadline == "marketable"
-    if terms.at_deadline == "leave" or (is_marketable and progress.finishes >= _MOST_AT_DEADLINE):
+    if terms.at_deadline == "leave":
+        return Step("done")
+    if is_marketable and (progress.finishes >= MOST_AT_DEADLINE or not _has_room(terms, progress, 2)):
         return Step("done")
     if is_marketable and progress.finishes and progress.changed_at is not None:
         at = max(at, progress.changed_at + timedelta(seconds=ANSWER_SECONDS))
@@ -209,11 +226,18 @@ def _reprice_at(terms: WorkTerms, progress: OrderProgress) -> datetime | None:
         return None
     if terms.reprices is not None and progress.reprices >= terms.reprices:
         return None
-    limit = terms.max_efficiency_ratio  # the change itself, and the cancel that may follow
-    if limit is not None and progress.messages + 2 > limit * (progress.executions + 1):
+    # The change itself, the cancel that may follow, and where there is one that of the deadline.
+    ends = terms.deadline is not None and terms.at_deadline == "marketable"
+    if not _has_room(terms, progress, 2 + ends):
         return None
     since = progress.changed_at or progress.sent_at
     return since + timedelta(seconds=terms.reprice_seconds)
+
+
+def _has_room(terms: WorkTerms, progress: OrderProgress, more: int) -> bool:
+    """Whether ``more`` messages keep the order's own efficiency ratio."""
+    limit = terms.max_efficiency_ratio
+    return limit is None or progress.messages + more <= limit * (progress.executions + 1)
 
 
 # -- limits --------------------------------------------------------------------------------------------------

@@ -594,10 +594,13 @@ class Runner:
 
     def _count_open(self, text: str) -> str:
         """Say how many orders are open: at the broker (by ``text``), or unresolved."""
-        unresolved = sum(self._record.state(name).status == "UNKNOWN" for name in self._record.open)
-        working = len(self._record.open) - unresolved
+        states = [self._record.state(name) for name in self._record.open]
+        unresolved = sum(state.status == "UNKNOWN" for state in states)
+        unsent = sum(state.state == "INTENT" for state in states)
+        working = len(states) - unresolved - unsent
         parts = [text.format(working)] if working else []
         parts += [f"{unresolved} orders are unresolved"] if unresolved else []
+        parts += [f"{unsent} orders are not sent"] if unsent else []
         return (", ".join(parts) or "all orders have ended") + self._count_waiting()
 
     def _count_waiting(self) -> str:

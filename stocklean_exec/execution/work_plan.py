@@ -49,6 +49,10 @@ _OF_SLICES = ("client_order_id", "quantity", "notional", "current_quantity", "ta
 """Columns in which a slice differs from its order."""
 _RESTING = frozenset({"DAY", "GTC", "GTD"})
 _AUCTIONS = frozenset({"MOC", "LOC"})
+_ONLY_LIMITS = (
+    "only limits of plain LMT orders (DAY, GTC, GTD) are changed; plan it with order_type='LMT' (--order-type LMT)"
+    " and a limit"
+)
 _WHOLE = 1e-8  # of a lot: noise of a division of doubles
 
 
@@ -112,7 +116,7 @@ def describe_work(work: Work, orders: Mapping[str, bool]) -> str:
     --------
     >>> policy = WorkPolicy(reprice_seconds=10, reprices=3, deadline=60)
     >>> text = describe_work(policy, {"r-SPY-BUY": True, "r-TLT-BUY": True})
-    >>> text.split(". ")[0], "At most 12 messages" in text, "efficiency ratio of 4.0 if" in text
+    >>> text.split(". ")[0], "At most 20 messages" in text, "efficiency ratio of 6.7 if" in text
     ('reprice every 10 s to mid, 3 times; after 60 s marketable (2 orders)', True, True)
     """
     chosen = {name for name, is_sent in orders.items() if is_sent}
@@ -127,9 +131,9 @@ def describe_work(work: Work, orders: Mapping[str, bool]) -> str:
     sent = sum(count * policy.slices for policy, count in counts.items())
     messages = sum(count * most_messages(policy) for policy, count in counts.items())
     return (
-        f"{'. '.join(texts)}. At most {messages} messages to the broker, an order efficiency ratio of "
-        f"{messages / (sent + 1):.1f} if each order is executed once; Interactive Brokers flags more than "
-        f"{EFFICIENCY_LIMIT:g}"
+        f"{'. '.join(texts)}. At most {messages} messages to the broker before executions, an order efficiency "
+        f"ratio of {messages / (sent + 1):.1f} if each order is executed once; Interactive Brokers flags more "
+        f"than {EFFICIENCY_LIMIT:g}"
     )
 
 
@@ -210,7 +214,7 @@ def _problems(planned: _Planned, limits: Limits) -> Iterator[Problem]:
     has_algo = bool(row.get("algo")) and not pd.isna(row["algo"])
     if policy.changes_limits and (kind != "LMT" or tif not in _RESTING or has_algo):
         what = f"is {kind} {tif}" + (f" with {row['algo']}" if has_algo else "")
-        yield problem("work_order_type", f"{what}: only limits of plain LMT orders (DAY, GTC, GTD) are changed")
+        yield problem("work_order_type", f"{what}: {_ONLY_LIMITS}")
     elif policy.deadline is not None and (kind in _AUCTIONS or tif not in _RESTING):
         yield problem("work_order_type", f"is {kind} {tif}: it ends by itself, and has no deadline")
     collar = limits.price_collar

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EFFICIENCY_LIMIT",
+    "MOST_AT_DEADLINE",
     "AtDeadline",
     "RepriceTo",
     "WorkPolicy",
@@ -39,6 +40,8 @@ Moment = float | str | datetime
 EFFICIENCY_LIMIT = 20.0
 """Orders, changes and cancels for each execution plus one, above which Interactive Brokers flags an account:
 "Order Efficiency Ratio", IBKR knowledge base."""
+MOST_AT_DEADLINE = 5
+"""Changes of a limit at its deadline, a stated choice: one that still rests after them needs a person."""
 _COLLAR_BPS = 50.0
 """How far beyond the far touch a marketable limit goes: a choice, ten times the usual spread of a liquid share,
 and far inside the 3 % through the market that TWS was seen to accept."""
@@ -278,24 +281,27 @@ class WorkTerms:
 
 
 def most_messages(policy: WorkPolicy) -> int:
-    """Most messages that one order causes: itself or its slices, their changes, and a cancel of each.
+    """Most messages that one order causes before it is executed: itself or its slices, changes, a cancel of each.
 
-    Without a number of reprices, as many changes as the efficiency ratio allows an order that is never executed.
+    At a deadline these are the changes to a marketable limit, or the order for the rest. The efficiency ratio
+    bounds them all.
 
     Examples
     --------
     >>> most_messages(WorkPolicy(reprice_seconds=10, reprices=5, deadline=60, slices=2))
-    16
+    24
     >>> most_messages(WorkPolicy(reprice_seconds=10))
     20
     """
-    changes = 0.0
+    changes = 0
     if policy.reprice_seconds is not None:
-        room = math.inf if policy.max_efficiency_ratio is None else policy.max_efficiency_ratio - 2
-        changes = min(_MOST_REPRICES if policy.reprices is None else policy.reprices, room)
-    is_finished = policy.deadline is not None and policy.at_deadline != "leave"
-    changes += is_finished and policy.at_deadline != "cancel"
-    return int(2 + changes) * policy.slices
+        changes = _MOST_REPRICES if policy.reprices is None else policy.reprices
+    if policy.deadline is not None:
+        changes += {"marketable": MOST_AT_DEADLINE, "MKT": 1}.get(policy.at_deadline, 0)
+    most = 2.0 + changes
+    if policy.max_efficiency_ratio is not None:
+        most = min(most, policy.max_efficiency_ratio)
+    return int(most) * policy.slices
 
 
 def policy_text(policy: WorkPolicy) -> str:

@@ -20,7 +20,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, seal
-from stocklean_exec.execution.work_plan import describe_work, policies_of
+from stocklean_exec.execution.work_plan import check_work, describe_work
 from stocklean_exec.review.confirmation import Confirmation, check_confirmation, phrase_for, plan_fingerprint
 from stocklean_exec.review.decision_log import Decision, DecisionLog, name_of
 from stocklean_exec.review.edits import EDITABLE
@@ -85,7 +85,8 @@ class OrderReview:
         """The limits that the plan was checked against; they are enforced again when its orders are sent."""
         self.work = work
         """How the orders are worked once they are sent; passed to ``send``."""
-        policies_of(work, [str(name) for name in checked["client_order_id"]])
+        if work is not None and len(checked):
+            check_work(checked, work, now(), self.limits)
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import stocklean_exec as sx
+from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
 
 START = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
@@ -265,6 +266,29 @@ def test_an_order_is_cancelled_at_its_deadline(blotter):
     assert states["status"].tolist() == ["CANCELLED"]
     (said,) = [event for event in of_kind(blotter, "message") if event.code == "deadline"]
     assert (seconds(said), said.message) == (20.0, "cancelled at its deadline")
+
+
+def test_an_order_that_waits_for_its_market_to_open_is_cancelled_at_its_deadline(blotter):
+    broker = connect()
+
+    async def place(ticket):
+        await MockBroker.place(broker, ticket)
+        text = OrderEvent("message", status="WAITING", code="399", message="trades at the open")
+        broker._publish(broker._orders[ticket.client_order_id], text)
+
+    broker.place = place
+    policy = sx.WorkPolicy(reprice_seconds=5, deadline=20, at_deadline="cancel")
+    states = sx.submit_orders(approved(broker), broker, blotter, work=policy)
+    assert changes(blotter) == []
+    assert states["status"].tolist() == ["CANCELLED"]
+
+
+def test_a_run_that_ends_before_its_later_slices_says_that_they_are_not_sent(blotter):
+    broker = connect()
+    plan = approved(broker, order_type="MKT", limit_offset_bps=None)
+    broker.skip_to = lambda moment: not moment  # the process ends before anything more is due
+    sx.submit_orders(plan, broker, blotter, work=sx.WorkPolicy(slices=3, end=60), timeout=-60.0)
+    assert blotter.runs()["message"].tolist() == ["2 orders are not sent"]
 
 
 def test_an_order_is_left_at_its_deadline(blotter):

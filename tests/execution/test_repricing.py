@@ -85,6 +85,32 @@ def test_an_order_that_cannot_be_changed_waits_for_news(given):
     assert next_step(terms(reprice_seconds=1, deadline=at(5)), progress(**given), at(100)) == Step("wait")
 
 
+@pytest.mark.parametrize(
+    ("ends", "now", "expected"),
+    [
+        ("cancel", 0, Step("wait", at(5))),
+        ("cancel", 5, Step("finish")),
+        ("MKT", 5, Step("finish")),
+        ("marketable", 5, Step("wait")),  # there is no market to take
+        ("leave", 5, Step("wait")),
+    ],
+)
+def test_an_order_that_waits_for_its_market_is_cancelled_at_its_deadline(ends, now, expected):
+    waiting = progress(can_change=False, can_cancel=True)
+    assert next_step(terms(reprice_seconds=1, deadline=at(5), at_deadline=ends), waiting, at(now)) == expected
+    assert next_step(terms(deadline=at(5), at_deadline=ends), progress(can_change=False), at(now)) == Step("wait")
+
+
+def test_the_changes_at_a_deadline_keep_the_orders_own_efficiency_ratio_too():
+    given = terms(reprice_seconds=10, deadline=at(60))
+    # With a change, the one at the deadline and a cancel: 17 + 3 messages are 20, and 18 + 3 over the limit.
+    assert next_step(given, progress(messages=17), at(10)) == Step("reprice")
+    assert next_step(given, progress(messages=18), at(10)) == Step("wait", at(60))
+    assert next_step(given, progress(messages=18), at(60)) == Step("finish")
+    assert next_step(given, progress(messages=19), at(60)) == Step("done")
+    assert next_step(given, progress(messages=19, executions=1), at(60)) == Step("finish")
+
+
 def test_a_change_without_an_answer_is_waited_for_and_then_queried():
     given = terms(reprice_seconds=1, deadline=at(60))
     pending = progress(pending=1, changed_at=at(10))
@@ -136,6 +162,7 @@ def test_progress_is_what_the_events_say():
         messages=4,
         executions=1,
         can_change=True,
+        can_cancel=True,
     )
 
 

@@ -181,6 +181,6 @@ def test_what_is_recorded_is_read_again_as_it_was():
 def test_the_review_says_how_orders_are_worked_and_with_how_many_messages():
     work = {"a": sx.WorkPolicy(deadline=60), "b": sx.WorkPolicy(), "c": sx.WorkPolicy(deadline=60)}
     text = describe_work(work, {"a": True, "b": True, "c": False})
-    assert text.startswith("after 60 s marketable (1 order). nothing is changed (1 order). At most 5 messages")
-    assert "an order efficiency ratio of 1.7 if each order is executed once" in text  # 5 / (2 + 1)
+    assert text.startswith("after 60 s marketable (1 order). nothing is changed (1 order). At most 9 messages")
+    assert "an order efficiency ratio of 3.0 if each order is executed once" in text  # 9 / (2 + 1)
     assert describe_work(work, {"a": False, "b": False, "c": False}) == "no order is worked by a policy"

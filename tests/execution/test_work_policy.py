@@ -172,13 +172,13 @@ def test_the_last_thing_that_is_known_beforehand(terms, expected):
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
-    [  # the order, its changes, the change at the deadline, a cancel
+    [  # the order, its changes, up to five changes or one more order at the deadline, a cancel
         (sx.WorkPolicy(), 2),
-        (sx.WorkPolicy(deadline=60), 3),
+        (sx.WorkPolicy(deadline=60), 7),
         (sx.WorkPolicy(deadline=60, at_deadline="cancel"), 2),
         (sx.WorkPolicy(deadline=60, at_deadline="leave"), 2),
         (sx.WorkPolicy(deadline=60, at_deadline="MKT"), 3),
-        (sx.WorkPolicy(reprice_seconds=5, reprices=4, deadline=60, slices=3), 21),
+        (sx.WorkPolicy(reprice_seconds=5, reprices=4, deadline=60, slices=3), 33),
         (sx.WorkPolicy(reprice_seconds=5, reprices=400), 20),
         (sx.WorkPolicy(reprice_seconds=5, reprices=400, max_efficiency_ratio=None), 402),
     ],

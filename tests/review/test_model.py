@@ -762,6 +762,8 @@ def test_a_policy_travels_from_the_review_to_the_sender_and_an_unknown_order_is_
     checked = sx.check_orders(orders, quotes=broker.quotes(), cash=10_000)
     with pytest.raises(sx.InputError, match="is not an order of this plan"):
         sx.review_orders(checked, work={"x": sx.WorkPolicy()})
+    with pytest.raises(sx.InputError, match="plan it with order_type='LMT'"):
+        sx.review_orders(checked.assign(order_type="MKT"), work=sx.WorkPolicy(deadline=60))
     seen, work = [], sx.WorkPolicy(deadline=60)
     with sx.open_blotter() as blotter:
         review = sx.review_orders(checked, broker, blotter, send=lambda *_, **more: seen.append(more), work=work)
