@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.campaign.checker import FAILURES, compare, truth_of
+from tests.campaign.checker import FAILURES, compare, truth_of, wrong_work
 from tests.campaign.conditions import CONDITIONS, broken_conditions
 from tests.campaign.plans import FAULTS, MORE, OTHER_CLIENTS, POINTS, QUOTES, USES, make_plan
 from tests.campaign.report import add_up, never_reached
@@ -154,6 +154,50 @@ def test_some_seeds_are_rotations_whose_buys_wait_for_sells():
         if plan.cash < sum(o["quantity"] * QUOTES[o["symbol"]][1] for o in plan.orders if o["side"] == "BUY")
     ]
     assert len(waiting) > 0.7 * len(rotations)
+
+
+WORKED = next(plan for plan in map(make_plan, range(1, 200)) if plan.work and plan.work["at_deadline"] == "MKT")
+
+
+def test_some_seeds_have_orders_that_rest_at_the_near_touch_until_a_deadline():
+    by_name = {f"{WORKED.run_id}-{one['symbol']}-{one['side']}": one for one in WORKED.orders}
+    for name in WORKED.worked:
+        bid, ask, *_ = QUOTES[by_name[name]["symbol"]]
+        assert by_name[name]["limit_price"] == (bid if by_name[name]["side"] == "BUY" else ask)
+    assert len(WORKED.worked) == WORKED.scripts.count("worked") > 0
+    assert make_plan(WORKED.seed, more=False).work is None  # the schedules of one process stay as they are
+
+
+def found_in_work(*rows, filled=(), changed_to=None):
+    """What is found in a worked order for which each row is (suffix, status, replaced suffix)."""
+    name = min(WORKED.worked)
+    asked = {f"{WORKED.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in WORKED.orders}[name]
+    orders = pd.DataFrame(
+        [(name + own, status, None if old is None else name + old) for own, status, old in rows],
+        columns=["client_order_id", "status", "replaces"],
+    )
+    journal = [
+        {"event": "execution", "order_ref": name + own, "exec_id": f"a.b.{number}.01", "quantity": part * asked}
+        for number, (own, part) in enumerate(filled)
+    ]
+    changes = (
+        [] if changed_to is None else [{"event": "modify", "order_ref": name, "quantity": changed_to * asked}]
+    )
+    return [text.removeprefix(name) for text in wrong_work(WORKED, journal + changes, truth_of(journal), orders)]
+
+
+def test_worked_orders_and_those_for_their_rest_are_held_against_what_was_approved():
+    both = (("", "CANCELLED", None), ("-2", "FILLED", ""))
+    assert found_in_work(*both, filled=[("", 0.5), ("-2", 0.5)]) == []
+    (more,) = found_in_work(*both, filled=[("", 1.0), ("-2", 1.0)])
+    assert " was approved for " in more
+    (less,) = found_in_work(both[0], filled=[("", 0.5)])
+    assert less.endswith("at MKT")
+    (still,) = found_in_work(("", "PARTIAL", None), filled=[("", 0.5)])
+    assert still == " is PARTIAL after its deadline"
+    (changed,) = found_in_work(("", "FILLED", None), filled=[("", 1.0)], changed_to=0.5)
+    assert " was changed to " in changed
+    assert found_in_work(("", "UNKNOWN", None)) == []  # another check judges it
 
 
 def test_an_order_of_before_the_night_is_unknown_with_its_fills_or_an_error():

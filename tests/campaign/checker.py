@@ -32,6 +32,7 @@ __all__ = [
     "false_claims",
     "truth_of",
     "wrong_charges",
+    "wrong_work",
 ]
 
 FAILURES = (
@@ -374,6 +375,48 @@ def wrong_charges(fees: dict[str, float], reported: dict[str, list[float]]) -> l
     ]
 
 
+def wrong_work(
+    plan: Plan, journal: list[dict[str, Any]], truth: dict[str, Any], orders: pd.DataFrame
+) -> list[str]:
+    """Worked orders that traded more than was approved, were changed in more than their limit, or did not end.
+
+    An order for what one has left counts with that one. UNKNOWN orders are judged by :func:`compare`.
+    """
+    if plan.work is None or orders.empty:
+        return []
+    old = orders["replaces"] if "replaces" in orders.columns else orders["client_order_id"]
+    roots = dict(zip(orders["client_order_id"], old.fillna(orders["client_order_id"]), strict=True))
+    asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
+    filled: Counter[str] = Counter()
+    for row in truth["fills"].values():
+        filled[roots.get(row["order_ref"], row["order_ref"])] += row["quantity"]
+    found = [
+        f"{name} was approved for {asked[name]:g}, and {filled[name]:g} were filled"
+        for name in sorted(plan.worked)
+        if filled[name] > asked[name] + _ROUNDING
+    ]
+    found += [
+        f"{row['order_ref']} was changed to {row['quantity']:g} shares"
+        for row in journal
+        if row["event"] == "modify" and row["quantity"] != asked.get(row["order_ref"], math.nan)
+    ]
+    worked = orders[orders["client_order_id"].map(roots).isin(plan.worked)]
+    found += [
+        f"{row['client_order_id']} is {row['status']} after its deadline"
+        for row in worked.to_dict("records")
+        if row["status"] in ("SUBMITTED", "PARTIAL")
+    ]
+    ends = worked.groupby(worked["client_order_id"].map(roots))["status"].agg(set).to_dict()
+    found += [
+        f"{name} has {filled[name]:g} of {asked[name]:g} at {plan.work['at_deadline']}"
+        for name in sorted(plan.worked & set(ends))
+        if plan.work["at_deadline"] != "cancel"
+        and ends[name] <= {"FILLED", "CANCELLED"}
+        and filled[name] < asked[name] - _ROUNDING
+    ]
+    return found
+
+
 def _noted(notes: list[str], word: str) -> list[Any]:
     """What workers have noted after a word."""
     return [json.loads(line.removeprefix(f"{word} ")) for line in notes if line.startswith(f"{word} ")]
@@ -409,7 +452,7 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = {
         "accepted": sum(truth["accepted"].values()),
         "fills": len(truth["fills"]),
-        "absorbed": sum(row["event"] == "modify" for row in journal),
+        "absorbed": sum(row["event"] == "modify" and row["order_ref"] not in plan.worked for row in journal),
     }
     try:
         with sx.open_blotter(folder / "run.duckdb") as blotter:
@@ -440,6 +483,7 @@ def check_run(plan: Plan, folder: Path) -> dict[str, Any]:
     differences = (
         ("wrong_ends", _early_ends(plan, truth, orders, notes)),
         ("wrong_ends", broken_conditions(plan, journal, orders, fills, _noted(notes, "rows"))),
+        ("wrong_ends", wrong_work(plan, journal, truth, orders)),
         ("wrong_commissions", wrong),
         ("duplicate_orders", [f"{name} was sent after {plan.later_run_id}" for name in twice]),
         ("lost_events", sorted(acked - keys)),

@@ -248,12 +248,13 @@ def run_worker(plan: Plan, folder: Path, port: int, kill: dict[str, Any], pipe: 
                 points.note("finished")
                 os._exit(0)
             if blotter.planned(plan.run_id):
-                points.note(f"found {_states(plan, blotter.recorded_events(plan.run_id))}")
+                points.note(f"found {_states(plan, blotter)}")
                 states = sx.resume(plan.run_id, broker, blotter, timeout=patience, settle=_SETTLE, progress=False)
             else:
                 if blotter.planned(plan.later_run_id):
                     points.note("planned last")
-                states = sx.submit_orders(_approved(plan), broker, blotter, timeout=patience, progress=False)
+                approved, work = _approved(plan), _work(plan)
+                states = sx.submit_orders(approved, broker, blotter, timeout=patience, progress=False, work=work)
             points.note(f"claims {json.dumps(_claims(blotter.orders(plan.run_id)))}")
             fills = blotter.fills(plan.run_id)
             uncharged = fills.loc[fills["commission"].isna(), "client_order_id"]
@@ -323,15 +324,23 @@ def _is_held_for_good(states: pd.DataFrame) -> pd.Series[bool]:
     return (states["status"] == "NEW") & states["reason"].fillna("").str.contains(for_good)
 
 
-def _states(plan: Plan, events: list[OrderEvent]) -> str:
+def _states(plan: Plan, blotter: Any) -> str:
     """How many orders the last worker left in which state."""
-    of: dict[str, list[OrderEvent]] = {event.client_order_id: [] for event in events if event.client_order_id}
-    for event in events:
+    of: dict[str, list[OrderEvent]] = {}
+    for event in blotter.recorded_events(plan.run_id):
         if event.client_order_id:
-            of[event.client_order_id].append(event)
+            of.setdefault(event.client_order_id, []).append(event)
     asked = {f"{plan.run_id}-{one['symbol']}-{one['side']}": one["quantity"] for one in plan.orders}
+    if plan.work is not None:  # also the orders for what others have left
+        orders = blotter.orders(plan.run_id)
+        asked |= dict(zip(orders["client_order_id"].tolist(), orders["quantity"].tolist(), strict=True))
     states = Counter(derive_order(asked[name], events).state for name, events in of.items())
     return " ".join(f"{state}:{count}" for state, count in states.items())
+
+
+def _work(plan: Plan) -> dict[str, sx.WorkPolicy] | None:
+    """The policy of each order that is worked."""
+    return None if plan.work is None else dict.fromkeys(plan.worked, sx.WorkPolicy(**plan.work))
 
 
 def planner_of(events: list[OrderEvent], otherwise: int) -> int:

@@ -139,10 +139,11 @@ FAULTS: dict[str, int] = {
     "venue_killed": 4,
 }
 """Every fault of the wire and the venue, and how often it is drawn."""
-USES = ("other_client", "restored_copy", "two_addresses", "later_run", "reconciled")
+USES = ("other_client", "restored_copy", "two_addresses", "later_run", "reconciled", "worked")
 """What people also do: a run is resumed by another client id, or from an older copy of the blotter that was put
 in its place; its workers spell the address of TWS in two ways; after a kill the same orders are sent as another
-run, and then the first one is resumed; at the end the blotter is reconciled, also by another client id."""
+run, and then the first one is resumed; at the end the blotter is reconciled, also by another client id; some
+orders are worked by a policy: limits at the near touch, finished at a deadline."""
 MORE: dict[str, int] = {
     "night": 6,
     "held_bytes": 4,
@@ -175,6 +176,8 @@ class Plan:
     With ``cash`` the run is a rotation: the account has that much, which does not pay for all buys, and holds the
     shares to be sold, so that buys wait for the sells; None is more cash than any run needs.
 
+    ``work`` are the terms of a policy by which the orders with the script ``worked`` are worked.
+
     The rest is set by a condition of :mod:`~tests.campaign.conditions`: the account is kept in ``base_currency``,
     of which the plan has the ``rate`` for a dollar; ``limits`` of the checks in place of the campaign's own;
     ``has_old_quotes``, the venue has last trades of another day alone; ``other_midnight``, its day begins before
@@ -203,6 +206,7 @@ class Plan:
     limits: dict[str, float] = field(default_factory=dict)
     has_old_quotes: bool = False
     other_midnight: bool = False
+    work: dict[str, Any] | None = None
 
     @property
     def held(self) -> dict[str, float]:
@@ -225,6 +229,11 @@ class Plan:
     def left_open(self) -> frozenset[str]:
         """Client order ids of the orders that never end."""
         return self._names_of("left_open")
+
+    @property
+    def worked(self) -> frozenset[str]:
+        """Client order ids of the orders that are worked by a policy."""
+        return self._names_of("worked")
 
     @property
     def lasts(self) -> bool:
@@ -271,7 +280,11 @@ def make_plan(seed: int, *, also: Sequence[str] = (), alone: bool = False, more:
         _draw_apart(
             plan,
             {"uses": _draw_uses, "rotation": _draw_rotation}
-            | ({"more": _draw_more, "later": _draw_later_run, "end": _draw_end} if more else {}),
+            | (
+                {"more": _draw_more, "later": _draw_later_run, "end": _draw_end, "work": _draw_work}
+                if more
+                else {}
+            ),
         )
         return plan
     if alone:
@@ -523,6 +536,29 @@ def _draw_end(plan: Plan, rng: random.Random) -> None:
     if rng.random() < _RECONCILED:
         plan.reconciled_by = rng.choice((7, *OTHER_CLIENTS))
         plan.faults.append("reconciled")
+
+
+_WORKED = 0.3  # of the runs that no other use keeps from changing an order: of all runs every ninth
+_KEPT_FROM_CHANGES = {"other_client", "restored_copy", "later_run", "night"}
+
+
+def _draw_work(plan: Plan, rng: random.Random) -> None:
+    """Let some runs have orders that rest at the near touch, and are finished at a deadline."""
+    orders = [number for number, script in enumerate(plan.scripts) if script == "market"]
+    if rng.random() >= _WORKED or not orders or plan.cash is not None or _KEPT_FROM_CHANGES & {*plan.faults}:
+        return
+    for number in orders:
+        order = plan.orders[number]
+        bid, ask, _, _ = QUOTES[order["symbol"]]
+        order |= {"order_type": "LMT", "limit_price": bid if order["side"] == "BUY" else ask}
+        plan.scripts[number] = "worked"
+    plan.work = {
+        "reprice_seconds": 1.0,
+        "reprice_to": rng.choice(("near", "mid")),
+        "deadline": rng.choice((0.5, 1.4)),
+        "at_deadline": rng.choice(("marketable", "MKT", "cancel")),
+    }
+    plan.faults.append("worked")
 
 
 # -- processes, sockets and days -----------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def section(record: dict[str, Any]) -> str:
         torn=torn,
         others=sum(found.values()) - sum(found[name] for name in named) - torn,
         unknown=sum(total["states_at_the_end"].get(one, 0) for one in ("UNKNOWN", "MISSING", "UNCONFIRMED")),
-        uses=_uses(total) + _nights(total),
+        uses=_uses(total) + _nights(total) + _worked(total),
         points=len(total["points"]),
         faults=len(total["faults"]),
         scripts=len(total["orders_by_script"]),
@@ -136,6 +136,12 @@ def _nights(total: dict[str, Any]) -> str:
     """Nights of a campaign; empty for an older record without them."""
     nights = total["faults"].get("night")
     return f" In {nights} a night passed between two workers." if nights else ""
+
+
+def _worked(total: dict[str, Any]) -> str:
+    """Runs of a campaign with worked orders; empty for an older record without them."""
+    runs = total["faults"].get("worked")
+    return f" In {runs} some orders rested at the near touch, and were finished at a deadline." if runs else ""
 
 
 def _uses(total: dict[str, Any]) -> str:

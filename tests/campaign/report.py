@@ -187,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--off", default="", choices=["", *SAFEGUARDS], help="a safeguard to switch off")
     parser.add_argument("--rotations", action="store_true", help="only runs whose buys wait for sells")
+    parser.add_argument("--worked", action="store_true", help="only runs with orders that are worked")
     parser.add_argument("--ablation", action="store_true", help="--runs seeds with each safeguard off in turn")
     parser.add_argument("--schedules", type=int, default=0, help="this many schedules in virtual time instead")
     parser.add_argument("--chases", type=int, default=0, help="this many runs with work policies in virtual time")
@@ -294,6 +295,8 @@ def _seeds(options: argparse.Namespace) -> Sequence[int]:
     if options.rotations:
         rotations = (seed for seed in itertools.count(options.first) if make_plan(seed).cash is not None)
         return list(itertools.islice(rotations, options.runs))
+    if options.worked:
+        return _fitting(lambda plan: plan.work is not None, options.first, options.runs)
     return range(options.first, options.first + options.runs)
 
 
