@@ -488,13 +488,16 @@ class Runner:
         await self._query_open_orders()
         return self._count_open("{} orders are resting at the broker")
 
-    async def _wait_for_news(self, deadline: float) -> bool:
-        """Wait for an event; False when the time is up. After a long silence, check that the broker answers."""
+    async def _wait_for_news(self, deadline: float, *, or_work: bool = True) -> bool:
+        """Wait for an event, or until work is due; False when the time is up.
+
+        After a long silence, check that the broker answers.
+        """
         self._record.news.clear()
         if self._skip_to_work():
             return True
         while (left := deadline - self._loop.time()) > 0:
-            due_in = min(self._worker.seconds_to_next, _CHECK_SECONDS if self._worker.has_later else math.inf)
+            due_in = self._seconds_to_work() if or_work else math.inf
             try:
                 await asyncio.wait_for(self._record.news.wait(), min(left, _SILENCE_SECONDS, due_in))
             except TimeoutError:
@@ -506,6 +509,10 @@ class Runner:
             else:
                 return True
         return False
+
+    def _seconds_to_work(self) -> float:
+        """Seconds until the worker has something to do, or is asked whether it has."""
+        return min(self._worker.seconds_to_next, _CHECK_SECONDS if self._worker.has_later else math.inf)
 
     def _deadline(self, patience: float, side: str | None = None) -> float:
         """Until when to wait, by the loop's clock: ``patience`` after the last order, or after what is planned."""
@@ -567,7 +574,7 @@ class Runner:
     async def _wait_for_commissions(self, deadline: float) -> None:
         """Wait a moment for the last commissions, which follow the fills; query once for missing ones."""
         deadline = min(deadline, self._loop.time() + _COMMISSION_SECONDS)
-        while self._awaits_commissions() and await self._wait_for_news(deadline):
+        while self._awaits_commissions() and await self._wait_for_news(deadline, or_work=False):
             pass
         if self._awaits_commissions():
             with suppress(ConnectionLostError):  # the orders have ended: a resume of the run queries again

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.kill_switch import HaltJournal
 from stocklean_exec.errors import BrokerError, ConnectionLostError, HaltedError
+from stocklean_exec.execution.runner import Runner
 from stocklean_exec.execution.submission import SubmitOptions, submit
 from stocklean_exec.simulator import Simulator
 from tests.stub_broker import Stub, plan, prices
@@ -35,6 +37,38 @@ def test_a_run_is_blocked_while_the_broker_gives_no_quotes_and_can_be_sent_later
         broker.fetch_quotes = quotes
         assert sx.submit_orders(approved, broker, blotter)["status"].tolist() == ["FILLED", "FILLED"]
         assert blotter.runs()["status"].tolist() == ["done"]
+
+
+def test_waiting_for_commissions_takes_one_wait_though_work_is_due():
+    class Due:  # an order that is held back stays due, and nothing acts on it any more
+        has_later, asked = False, 0
+
+        @property
+        def seconds_to_next(self):
+            self.asked += 1
+            return 0.0
+
+    class Silent:
+        fault, requests = "", 0
+
+        def is_quiet(self):
+            return False
+
+        def skip_to(self, _moment):
+            return False
+
+        async def collect_evidence(self):
+            self.requests += 1
+
+    async def wait():
+        runner = Runner.__new__(Runner)
+        runner._worker, runner._broker, runner._loop = Due(), Silent(), asyncio.get_running_loop()
+        runner._worker.next_at = None
+        runner._record = SimpleNamespace(uncharged={"a.b.1.01"}, news=asyncio.Event())
+        await runner._wait_for_commissions(runner._loop.time() + 0.02)
+        return runner._worker.asked, runner._broker.requests
+
+    assert asyncio.run(wait()) == (0, 1)
 
 
 # -- a connection that was lost ---------------------------------------------------------------------------------
