@@ -49,6 +49,12 @@ def test_a_rest_is_sent_though_an_order_was_under_way_when_it_was_planned():
     assert one["found"] == {}
 
 
+@pytest.mark.slow
+def test_a_rest_is_sent_though_the_last_fill_was_found_as_the_run_ended():
+    (one,) = run_chases([878])
+    assert one["found"] == {}
+
+
 def test_a_seed_draws_the_same_run_and_policy():
     assert vars(make_chase(FIRST)[0]) == vars(make_chase(FIRST)[0])
     policies = {repr(make_chase(seed)[1]) for seed in range(FIRST, FIRST + 200)}

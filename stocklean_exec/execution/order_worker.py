@@ -504,17 +504,35 @@ class OrderWorker:
             except (InputError, BrokerError) as error:
                 await self._say(name, "cancel", f"it could not be cancelled: {error}")
 
-    async def _replacements(self) -> list[Ticket]:
-        """Record market orders for the confirmed rest of orders that were cancelled at their deadline."""
-        if not self._cancelled or self._is_stopped():
-            self._cancelled = set()
-            return []
-        names, self._cancelled = self._cancelled, set()
+    async def has_rest(self) -> bool:
+        """Whether a market order for the confirmed rest of an order is still to be recorded and sent."""
+        names = set(self._cancelled)
+        if names and (await self._rest(names)).empty:
+            self._cancelled -= names
+        return bool(self._cancelled)
+
+    async def _rest(self, names: set[str]) -> pd.DataFrame:
+        """Orders for what these have left, which were cancelled at their deadline; none where one is on record.
+
+        One that was refused is not made again by itself.
+        """
         await self._record.put([])  # all reports are on record now
+        orders = await asyncio.to_thread(self._blotter.orders, self._run_id)
+        replaced = set(orders[REPLACES].dropna()) if REPLACES in orders.columns else set()
         rest = await asyncio.to_thread(residual_orders, self._run_id, self._blotter)
+        if self._is_stopped():
+            return rest[:0]
         # A market order needs no price; an order that may still be filled has no rest yet.
         is_known = (rest["status"] == "NEW") | (rest["reason"] == "price_unavailable")
-        rest = rest[rest[REPLACES].isin(names) & is_known].assign(status="NEW", reason=None, detail=None)
+        rest = rest[rest[REPLACES].isin(names - replaced) & is_known]
+        return rest.assign(status="NEW", reason=None, detail=None)
+
+    async def _replacements(self) -> list[Ticket]:
+        """Record market orders for the confirmed rest of orders that were cancelled at their deadline."""
+        names, self._cancelled = self._cancelled, set()
+        if not names:
+            return []
+        rest = await self._rest(names)
         if rest.empty:
             return []
         orders = self._blotter.orders(self._run_id).set_index("client_order_id")

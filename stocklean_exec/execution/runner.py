@@ -194,7 +194,7 @@ class Runner:
     async def _is_finished(self) -> bool:
         """Whether there is nothing to work; the reason is then recorded."""
         record = self._record
-        if self._sender.queue or record.open or record.ends < record.starts:
+        if self._sender.queue or record.open or record.ends < record.starts or await self._worker.has_rest():
             return False
         if not record.is_unsent:
             return bool(record.starts) and not record.held  # otherwise its end is still to be recorded
@@ -477,16 +477,21 @@ class Runner:
                 break
             deadline = self._deadline(self._terms.patience)
             if not await self._wait_for_news(deadline):
-                await self._query_open_orders()
-                return self._count_open("timeout: {} orders are still working at the broker")
+                return await self._query_and_end("timeout: {} orders are still working at the broker")
             self._record.update_states()
             await self._halt_on_alarm()
             self._show_progress()
         await self._wait_for_commissions(deadline)
         if not self._record.open:
             return "all orders have ended"
+        return await self._query_and_end("{} orders are resting at the broker")
+
+    async def _query_and_end(self, text: str) -> str | None:
+        """Query what is open, and say how the run ended; follow on if that shows a rest that is to be sent."""
         await self._query_open_orders()
-        return self._count_open("{} orders are resting at the broker")
+        if await self._worker.has_rest():
+            return await self._follow()
+        return self._count_open(text)
 
     async def _wait_for_news(self, deadline: float, *, or_work: bool = True) -> bool:
         """Wait for an event, or until work is due; False when the time is up.

@@ -10,6 +10,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.events import OrderEvent
 from stocklean_exec.brokers.mock import MockBroker
+from stocklean_exec.execution.order_worker import OrderWorker
 
 START = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
 MARKET = {"SPY": (99.98, 100.02), "TLT": (49.90, 50.10)}
@@ -479,3 +480,20 @@ def test_the_live_view_shows_slices_rests_and_changes(blotter):
     assert "cancelled at its deadline, for a market order of what is left" in {
         row["text"] for row in shown["messages"]
     }
+
+
+def test_a_resume_sends_the_rest_that_an_ended_run_has_left_and_does_so_once(blotter, monkeypatch):
+    broker = connect()
+    with monkeypatch.context() as patch:
+
+        async def none(self):
+            self._cancelled = set()
+            return []
+
+        patch.setattr(OrderWorker, "_replacements", none)
+        sx.submit_orders(approved(broker), broker, blotter, work=sx.WorkPolicy(deadline=20, at_deadline="MKT"))
+    assert blotter.orders("r")["status"].tolist() == ["CANCELLED"]
+    for _ in range(2):
+        states = sx.resume("r", broker, blotter)
+        assert states[["quantity", "status"]].to_numpy().tolist() == [[100.0, "CANCELLED"], [100.0, "FILLED"]]
+    assert len(of_kind(blotter, "run_started")) == 2
