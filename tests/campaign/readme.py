@@ -65,8 +65,8 @@ stale data from TWS. All of this was tested against the simulator, which follows
 captured messages. It was not tested against a real TWS or IB Gateway.
 
 `python -m tests.campaign` runs it, `--seed S` replays one run, `--ablation` disables the safeguards, `--schedules N` runs
-schedules in virtual time, `--chases N` those of orders that are worked; `python -m tests.campaign.starts` makes two processes start the same run by two addresses of one TWS,
-`--hosts` without any folder in common, as on two computers that use the same `run_client_ids`. `STOCKLEAN_HISTORIES=N pytest tests/execution/test_message_histories.py`
+schedules in virtual time, `--chases N` those of orders that are worked; `python -m tests.campaign.starts` makes two processes
+start the same run by two addresses of one TWS, `--hosts` without any folder in common, as on two computers that use the same `run_client_ids`. `STOCKLEAN_HISTORIES=N pytest tests/execution/test_message_histories.py`
 loses, delays, doubles and reorders the messages of N true histories, and compares what is final on record with the venue's journal after each write."""
 
 
@@ -124,11 +124,17 @@ def _chased(record: dict[str, Any]) -> str:
     total = record.get("chases")
     if not total:
         return ""
+    repeated = len(total.get("repeated", ()))
+    again = (
+        f" {repeated} seeds were repeated after corrections that they led to, the others were not."
+        if repeated
+        else ""
+    )
     return (
         f"\n\nOrders that are worked by a drawn `WorkPolicy` while the market moves, in virtual time too: {total['chases']:,} runs, "
-        f"{total['kills']:,} crashes, {total['orders']:,} orders, {total['changes']:,} changes of limits, {total['fills']:,} executions; "
-        f"{sum(total['found'].values()) or 'no'} differences. Beyond the checks above: no approved order filled with more shares, no limit at the\n"
-        "venue that was not recorded before, no change of a quantity, and the end that the policy names."
+        f"{total['kills']:,} crashes,\n{total['orders']:,} orders, {total['changes']:,} changes of limits, {total['fills']:,} executions, "
+        f"{sum(total['found'].values()) or 'no'} differences: no approved order was filled with more shares, no\nlimit reached the venue "
+        f"that was not recorded before, no quantity was changed, and each order ended as its policy says.{again}"
     )
 
 
