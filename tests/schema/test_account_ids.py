@@ -18,3 +18,15 @@ def test_accounts_within_a_text_are_masked_and_words_like_them_are_not():
     assert account_ids.mask_accounts_in(text, "I-am-one") == (
         "U1***567 and DF***321, not U123 nor FU12345678X; and I-***one"
     )
+
+
+def test_only_an_id_of_the_form_of_a_paper_account_is_one():
+    accounts = ["DU1234567", "DF7654321", "U1234567", "DUMMY", "xDU1234567", ""]
+    assert [account_ids.is_paper_account(account) for account in accounts] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]

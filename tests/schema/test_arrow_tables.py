@@ -3,6 +3,7 @@ from __future__ import annotations
 import duckdb
 import pandas as pd
 import pytest
+from arro3.core import Table
 
 from stocklean_exec.errors import InputError
 from stocklean_exec.schema.arrow_tables import frame_of_arrow
@@ -50,3 +51,10 @@ def test_an_arrow_table_of_too_many_rows_is_refused_before_it_is_converted():
     with pytest.raises(InputError) as caught:
         read_targets(relation)
     assert caught.value.codes == ("too_many_rows",)
+
+
+def test_a_column_that_an_arrow_table_has_twice_is_refused():
+    twice = duckdb.sql("SELECT 'A' AS symbol, 0.5::DOUBLE AS weight, 0.4::DOUBLE AS weight")
+    with pytest.raises(InputError, match="column names appear twice: weight") as caught:
+        read_targets(Table(twice))
+    assert caught.value.codes == ("duplicate_column",)

@@ -233,3 +233,22 @@ def test_a_basket_is_checked_reviewed_and_sent(tmp_path):
             ["IBM", "FILLED", 10.0],
             ["GE", "FILLED", 5.0],
         ]
+
+
+COLUMNS = [f"c{number}" for number in range(12)]
+
+
+@pytest.mark.parametrize("read", [read_portfolio_export, lambda file: read_basket(file, "run-1")])
+def test_an_error_names_ten_of_the_columns_that_are_there(tmp_path, read):
+    with pytest.raises(InputError) as caught:
+        read(export(tmp_path, ",".join(COLUMNS) + "\n" + ",".join("1" * 12) + "\n"))
+    assert f"{', '.join(COLUMNS[:10])} [missing_column]" in str(caught.value)
+
+
+def test_an_order_that_was_exported_keeps_its_client_order_id(tmp_path):
+    text = (
+        f"{HEADER},BasketTag\nBUY,1,IBM,STK,SMART,USD,DAY,MKT,run-1-IBM-BUY-2\n"
+        "BUY,1,GE,STK,SMART,USD,DAY,MKT,run-2-GE-BUY-2\nBUY,1,F,STK,SMART,USD,DAY,MKT,\n"
+    )
+    names = read_basket(basket(tmp_path, text), "run-1")["client_order_id"].tolist()
+    assert names == ["run-1-IBM-BUY-2", "run-1-GE-BUY", "run-1-F-BUY"]  # the second is another run's

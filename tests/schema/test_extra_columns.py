@@ -85,3 +85,20 @@ def test_rows_of_different_plans_are_combined_by_column_name():
 def test_index_labels_are_not_used_for_alignment():
     frame = pd.DataFrame({"x": [1, 2]}, index=["b", "a"])
     pd.testing.assert_frame_equal(unpack(pack(frame), frame.index), frame)
+
+
+def test_integers_and_floats_with_missing_values_are_restored_as_floats():
+    pd.testing.assert_series_equal(round_trip([1, 0.5, None], object), pd.Series([1.0, 0.5, math.nan], name="x"))
+
+
+def test_times_beside_texts_are_restored_each_with_its_type():
+    time = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert round_trip([time, "later"], object).tolist() == [time, "later"]
+
+
+def test_a_number_of_another_library_is_the_number_in_it():
+    class Scalar:
+        def item(self):
+            return 0.5
+
+    assert round_trip([Scalar()], object).tolist() == [0.5]

@@ -224,3 +224,13 @@ def test_a_frame_of_many_columns_is_one_problem():
         read_targets(frame)
     assert caught.value.codes == ("too_many_columns",)
     assert read_targets(frame.iloc[:, :1_000])["weight"].tolist() == [1.0]
+
+
+def test_a_column_that_a_file_has_twice_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("symbol,weight,weight,note,note,note\nA,1,0.5,x,y,z\n")
+    with pytest.raises(InputError) as caught:
+        read_targets(tmp_path / "t.csv")
+    assert [(problem.code, problem.column, problem.detail) for problem in caught.value.problems] == [
+        ("duplicate_column", "weight", "column 'weight' appears 2 times"),
+        ("duplicate_column", "note", "column 'note' appears 3 times"),
+    ]

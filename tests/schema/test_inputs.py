@@ -377,3 +377,53 @@ def test_cash_among_the_opening_positions_of_an_account_is_an_error():
     stock = pd.DataFrame({"symbol": ["SPY", "USD"], "quantity": 10, "sec_type": ["STK", "STK"]})
     assert opening_positions(stock)["symbol"].tolist() == ["SPY", "USD"]
     assert opening_positions(None).empty
+
+
+# -- limits ------------------------------------------------------------------------------------------------------
+
+
+def codes_of(parse, *data, **options):
+    try:
+        parse(*data, **options)
+    except InputError as error:
+        return [(problem.code, problem.row) for problem in error.problems]
+    return []
+
+
+def test_a_lot_is_whole_shares_or_ten_thousandths_of_one():
+    lots = [0.0001, 0.25, 1.0, 100.0, 1e6, None, 0.00015, 0.00001, 1.5, 1e6 + 1, 0.0, -1.0]
+    data = pd.DataFrame({"symbol": list("ABCDEFGHIJKL"), "weight": 0.01, "lot_size": lots})
+    assert codes_of(parse_targets, data) == [("lot_size", row) for row in range(6, 12)]
+
+
+def test_a_position_is_at_most_a_trillion_shares():
+    data = {"A": 1e12, "B": -1e12, "C": 1e12 + 0.5, "D": -1e12 - 0.5}
+    assert codes_of(parse_positions, data) == [("position_out_of_range", 2), ("position_out_of_range", 3)]
+
+
+def test_a_cash_row_is_at_most_a_thousand_times_the_net_asset_value():
+    assert codes_of(parse_targets, {"A": 0.5, "USD": -1000.0}) == []
+    assert codes_of(parse_targets, {"A": 0.5, "USD": -1000.5}) == [("weight_out_of_range", 1)]
+
+
+@pytest.mark.parametrize(
+    ("total", "code"),
+    [
+        (94.5, "weights_exceed_one"),
+        (95.0, "weights_look_like_percent"),
+        (105.0, "weights_look_like_percent"),
+        (105.5, "weights_exceed_one"),
+    ],
+)
+def test_weights_that_add_up_to_about_a_hundred_look_like_percent(total, code):
+    assert codes_of(parse_targets, {"A": 50.0, "B": total - 50.0}) == [(code, None)]
+
+
+def test_weights_may_exceed_one_by_exactly_a_millionth():
+    assert codes_of(parse_targets, {"A": 1 + 1e-6}) == []
+    assert codes_of(parse_targets, {"A": 1 + 1e-6, "USD": 0.0}) == []
+
+
+def test_a_quote_in_pence_stays_in_pence():
+    quotes = pd.DataFrame({"symbol": ["VOD"], "last": 70.0, "currency": ["GBp"], "quoted_at": [WHEN]})
+    assert parse_quotes(quotes)["currency"].tolist() == ["GBp"]
