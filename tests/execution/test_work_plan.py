@@ -120,6 +120,8 @@ def test_slices_of_less_than_a_lot_are_refused():
 def test_an_order_that_strategies_share_is_not_sliced():
     approved = plan().assign(strategy_quantities=['{"a": 30.0, "b": 20.0}', None])
     assert refused(approved, sx.WorkPolicy(slices=2, end=60)) == [("slice_shared", "SPY")]
+    _, terms = with_slices(approved, sx.WorkPolicy(reprice_seconds=5), NOW, LIMITS)
+    assert list(terms) == ["r-SPY-BUY", "r-TLT-BUY"]  # but it may be repriced
 
 
 def test_orders_that_were_not_approved_are_neither_sliced_nor_refused():
@@ -137,6 +139,7 @@ def test_slices_stand_in_the_place_of_their_order_and_add_up_to_it():
     assert frame["notional"].tolist() == [1700.0, 1700.0, 1600.0, 3000.0]
     assert frame["current_quantity"].tolist() == [0.0, 17.0, 34.0, 0.0]
     assert frame["target_quantity"].tolist() == [17.0, 34.0, 50.0, 60.0]
+    assert {*frame.columns} == {*approved.columns, "slice_of"}
     assert frame["slice_of"].tolist()[:3] == ["r-SPY-BUY"] * 3
     assert pd.isna(frame["slice_of"].iloc[3])
     assert list(terms) == ["r-SPY-BUY-S1", "r-SPY-BUY-S2", "r-SPY-BUY-S3"]
@@ -183,4 +186,5 @@ def test_the_review_says_how_orders_are_worked_and_with_how_many_messages():
     text = describe_work(work, {"a": True, "b": True, "c": False})
     assert text.startswith("after 60 s marketable (1 order). nothing is changed (1 order). At most 9 messages")
     assert "an order efficiency ratio of 3.0 if each order is executed once" in text  # 9 / (2 + 1)
+    assert describe_work(work["a"], {"a": True, "b": True}).startswith("after 60 s marketable (2 orders). At most")
     assert describe_work(work, {"a": False, "b": False, "c": False}) == "no order is worked by a policy"

@@ -212,3 +212,18 @@ def test_a_policy_says_in_one_line_what_it_does():
 )
 def test_numbers_are_described_in_plain_words(options, expected):
     assert policy_text(sx.WorkPolicy(**options)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, False),
+        ({"reprice_seconds": 5}, True),
+        ({"deadline": 60}, True),  # marketable is the default
+        ({"deadline": 60, "at_deadline": "cancel"}, False),
+        ({"deadline": 60, "at_deadline": "MKT"}, False),
+        ({"slices": 2, "end": 60}, False),
+    ],
+)
+def test_limits_are_changed_by_reprices_and_by_a_marketable_end(options, expected):
+    assert sx.WorkPolicy(**options).changes_limits is expected

@@ -13,7 +13,13 @@ from stocklean_exec.errors import InputError
 from stocklean_exec.portfolio.planner import plan_orders
 from stocklean_exec.risk.pre_trade_checks import Limits, check_orders
 from stocklean_exec.schema.frame_validator import input_warnings
-from stocklean_exec.schema.order_input import MAX_QUANTITY, find_order_problem, parse_open_orders, parse_orders
+from stocklean_exec.schema.order_input import (
+    MAX_QUANTITY,
+    describe_open_orders,
+    find_order_problem,
+    parse_open_orders,
+    parse_orders,
+)
 from stocklean_exec.schema.tables import ORDERS
 
 NAN = math.nan
@@ -260,3 +266,47 @@ def test_the_problem_of_each_row_is_that_of_its_order_alone(terms):
     expected = [find_order_problem(**one) for one in terms]
     found = parse_orders(frame)
     assert found["reason"].fillna("").tolist() == ["" if why is None else why[0] for why in expected]
+
+
+def test_each_row_of_an_unknown_term_is_rejected_also_beside_valid_limits():
+    found = parse_orders(
+        orders(
+            symbol=["A", "B", "C", "D"],
+            quantity=10,
+            order_type="LMT",
+            limit_price=[9.5, 9.5, 9.5, 0.500000001],
+            tif=["DAY", "XXX", "DAY", "DAY"],
+            sec_type=["STK", "STK", "FUT", "STK"],
+        )
+    )
+    assert found["reason"].fillna("").tolist() == ["", "tif_invalid", "sec_type_unsupported", "off_tick"]
+
+
+def test_only_the_symbols_that_are_bought_and_sold_are_refused():
+    with pytest.raises(InputError) as caught:
+        parse_orders(orders(symbol=["A", "B", "A"], side=["BUY", "BUY", "SELL"], quantity=10))
+    assert [(one.code, one.row, one.symbol) for one in caught.value.problems] == [
+        ("self_cross", 0, "A"),
+        ("self_cross", 2, "A"),
+    ]
+
+
+def test_working_orders_are_described_with_who_placed_them():
+    working = pd.DataFrame(
+        {
+            "symbol": ["A", "A", "B", "C"],
+            "side": ["BUY", "SELL", "BUY", "SELL"],
+            "quantity": [10.0, 5.0, 2.0, 3.0],
+            "filled_quantity": [4.0, None, 2.0, 0.0],
+            "client_order_id": ["r-A-BUY", None, None, "r-C-SELL"],
+            "client_id": [7, 0, 7, None],
+            "run_id": "r",
+            "status": ["SUBMITTED", "SUBMITTED", "SUBMITTED", "UNKNOWN"],
+        }
+    )
+    assert describe_open_orders(working) == {
+        "A": "BUY 6, r-A-BUY, placed by client id 7; SELL 5, placed by client id 0 or by hand in TWS",
+        "C": "SELL 3, r-C-SELL, status unknown, it may be working; resume or resolve run r",
+    }
+    assert describe_open_orders(working[["symbol", "side", "quantity"]].head(1)) == {"A": "BUY 10"}
+    assert describe_open_orders({"A": 5.0}) == {}

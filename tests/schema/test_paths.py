@@ -11,7 +11,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.errors import InputError
-from stocklean_exec.schema.paths import is_address, local_path, refuse_addresses
+from stocklean_exec.schema.paths import existing_file, is_address, local_path, refuse_addresses
 
 ADDRESSES = [
     "https://example.com/t.parquet",
@@ -63,6 +63,15 @@ def test_every_address_of_a_call_is_named_at_once():
     with pytest.raises(InputError) as caught:
         refuse_addresses(given)
     assert [problem.detail.split()[0] for problem in caught.value.problems] == ["orders", "trades"]
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path):
+    (tmp_path / "t.csv").touch()
+    assert existing_file(tmp_path / "t.csv", "targets") == tmp_path / "t.csv"
+    for path in (tmp_path, tmp_path / "u.csv", "symbol,weight" * 1_000):
+        with pytest.raises(InputError, match="there is no file") as caught:
+            existing_file(path, "targets")
+        assert caught.value.codes == ("file_missing",)
 
 
 EMPTY = pd.DataFrame({"client_order_id": [], "symbol": [], "side": [], "quantity": [], "price": []})

@@ -25,6 +25,8 @@ def priced(**quote):
     [
         (100.0, True),
         (0.0001, True),
+        (1e-9, True),
+        (0.9e-9, False),
         (999999999.0, True),
         (0.0, False),
         (-5.0, False),

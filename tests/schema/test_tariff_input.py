@@ -145,3 +145,15 @@ def test_one_exchange_is_of_one_market():
 def test_what_is_no_table_of_tariffs_is_refused(source, text):
     with pytest.raises(sx.InputError, match=text):
         sx.use_tariffs(source)
+
+
+def test_every_column_that_is_unknown_double_or_missing_is_named():
+    frame = table_of(GOOD).drop(columns="currency").assign(comission=1.0)
+    with pytest.raises(sx.InputError) as caught:
+        sx.use_tariffs(pd.concat([frame, frame[["minimum", "market"]]], axis=1))
+    assert [(problem.code, problem.column) for problem in caught.value.problems] == [
+        ("unknown_column", "comission"),
+        ("duplicate_column", "market"),
+        ("duplicate_column", "minimum"),
+        ("missing_column", "currency"),
+    ]
