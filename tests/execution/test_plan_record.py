@@ -8,6 +8,7 @@ import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.execution.plan_record import PlanSource, record_plan
+from stocklean_exec.risk.rules import ONE_SIDED
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0}
 SOURCE = PlanSource("mock", "DU1", "mock://", 10_000.0, 7, 40)
@@ -64,3 +65,60 @@ def test_ids_of_another_run_are_refused_with_the_run_that_has_them(blotter):
 def test_a_plan_without_rows_is_done_at_once(blotter):
     record(blotter, pd.DataFrame(plan().iloc[:0]))
     assert blotter.runs()["status"].tolist() == ["done"]
+
+
+def test_every_event_has_the_one_moment_of_the_record(blotter, monkeypatch):
+    moment = pd.Timestamp("2026-11-30 15:00", tz="UTC").to_pydatetime()
+    monkeypatch.setattr("stocklean_exec.clock.now", lambda: moment)
+    record(blotter, plan())
+    record(blotter, pd.DataFrame(plan().iloc[:0]), batch=2)
+    assert {event.kind for event in blotter.recorded_events("r")} >= {
+        "session",
+        "intent",
+        "run_started",
+        "run_ended",
+    }
+    assert {event.occurred_at for event in blotter.recorded_events("r")} == {moment}
+
+
+def test_an_order_is_planned_by_a_client_and_the_others_have_their_reasons(blotter):
+    rejected = {"status": ["NEW", "REJECTED", "NEW"], "reason": [None, "price_unavailable", None]}
+    both = {"verdict": ["pass", "pass", "block"], "reasons": ["", "", "restricted, max_order_value"]}
+    detail = [None, "price_zero: last is 0", None]
+    record(blotter, plan().assign(approved=[True, False, False], detail=detail, **rejected, **both))
+    found = {event.client_order_id: event for event in blotter.recorded_events("r") if event.client_order_id}
+    assert [(one.kind, one.code, one.message, one.client_id) for one in found.values()] == [
+        ("intent", None, None, 7),
+        ("refused", "price_unavailable", "price_zero: last is 0", None),
+        ("refused", "restricted", "restricted, max_order_value", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "status", "message"),
+    [
+        (
+            {"verdict": ["pass", "block", "block"], "status": ["REJECTED", "NEW", "NEW"]},
+            "blocked",
+            "all 3 orders were refused by plan or checks",
+        ),
+        (
+            {"verdict": ["warn", "block", "warn"], "reasons": [ONE_SIDED, "cash", f"notional, {ONE_SIDED}"]},
+            "blocked",
+            (
+                "1 orders were refused, among them buys for lack of cash, so the 2 sells that were to pay for them "
+                "were not sent; one_sided=True sends these"
+            ),
+        ),
+        (
+            {"verdict": ["pass", "block", "warn"], "reasons": [None, "cash", ONE_SIDED]},
+            "cancelled",
+            "no order was approved",
+        ),
+    ],
+)
+def test_a_run_with_nothing_to_send_ends_as_it_is_recorded(blotter, columns, status, message):
+    record(blotter, plan().assign(approved=False, reason="given", **columns))
+    assert blotter.runs()[["status", "message"]].to_numpy().tolist() == [[status, message]]
+    ends = [event for event in blotter.recorded_events("r") if event.kind in ("run_started", "run_ended")]
+    assert [event.attempt for event in ends] == ([1, 1] if status == "cancelled" else [])

@@ -175,6 +175,7 @@ def test_an_answer_to_a_later_change_answers_those_before():
 def test_an_order_without_changes_has_the_limit_it_was_sent_with():
     found = progress_of([OrderEvent("sending", attempt=1, occurred_at=SENT)], 99.5, can_change=False)
     assert (found.limit, found.changes, found.pending, found.messages) == (99.5, 0, 0, 1)
+    assert found == OrderProgress(SENT, limit=99.5, messages=1)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +234,7 @@ def test_a_marketable_limit_is_beyond_the_far_touch_and_inside_the_collar(side, 
         (100.009, 100.00, 0.01, False),
         (100.00, 100.00, 0.01, False),
         (0.1 + 0.2, 0.29, 0.01, True),
+        (700_000.07, 700_000.06, 0.01, True),  # as floats they differ by 0.0099999999
         (100.0, math.nan, 0.01, True),
     ],
 )
@@ -266,12 +268,12 @@ def test_a_limit_is_only_set_by_a_live_quote_of_the_moment(change, ages, expecte
 def test_quotes_are_read_with_the_price_step_of_their_level():
     frame = pd.DataFrame(
         {
-            "symbol": ["SPY", "PENNY", "VOD"],
-            "bid": [100.0, 0.5, 70.1],
-            "ask": [100.04, 0.51, -1.0],
-            "quoted_at": [pd.Timestamp(SENT), pd.NaT, pd.Timestamp(SENT)],
-            "data_type": pd.array([1, None, 3], dtype="Int64"),
-            "price_steps": [None, None, "0:0.05;100:0.5"],
+            "symbol": ["SPY", "PENNY", "VOD", "RIO"],
+            "bid": [100.0, 0.5, 70.1, 120.0],
+            "ask": [100.04, 0.51, -1.0, 121.0],
+            "quoted_at": [pd.Timestamp(SENT), pd.NaT, pd.Timestamp(SENT), pd.Timestamp(SENT)],
+            "data_type": pd.array([1, None, 3, 1], dtype="Int64"),
+            "price_steps": [None, None, "0:0.05;100:0.5", "0:0.05;100:0.5"],
         }
     )
     found = working_quotes(parse_quotes(frame))
@@ -279,3 +281,4 @@ def test_quotes_are_read_with_the_price_step_of_their_level():
     assert (found["SPY"].step, found["SPY"].data_type) == (0.01, 1)
     assert (found["PENNY"].step, found["PENNY"].quoted_at, found["PENNY"].data_type) == (0.0001, None, None)
     assert math.isnan(found["VOD"].ask)
+    assert found["RIO"].step == 0.5
