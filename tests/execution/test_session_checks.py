@@ -49,7 +49,7 @@ def refused(at, choice="block", **terms):
         ("2026-11-25 14:00", {"good_after": moment("2026-11-25 14:30")}, None),
         ("2026-11-25 14:00", {"good_after": moment("2026-11-25 14:29")}, "market_closed"),
         ("2026-11-25 21:00", {"primary_exchange": "XYZ"}, None),  # no hours are known
-        ("2026-11-25 20:49", {"order_type": "MOC"}, None),
+        ("2026-11-25 20:49:59", {"order_type": "MOC"}, None),
         ("2026-11-25 20:50", {"order_type": "MOC"}, "auction_cutoff"),
         ("2026-11-25 14:27", {"tif": "OPG"}, None),
         ("2026-11-25 14:28", {"tif": "OPG"}, "auction_cutoff"),
@@ -87,6 +87,9 @@ def test_an_order_is_not_sent_for_a_later_auction_than_it_was_checked_for():
         assert "was checked for the auction that took orders until 2026-11-25 20:50 UTC" in text
         assert refused(at, "ignore", order_type="MOC", auction_until=cutoff) == {}
     assert refused("2026-11-25 20:49", order_type="MOC", auction_until=cutoff) == {}
+    earlier = moment("2026-11-25 20:40")  # a cut-off that was not the exchange's
+    assert refused("2026-11-25 20:39", order_type="MOC", auction_until=earlier) == {}
+    assert refused("2026-11-25 20:40", order_type="MOC", auction_until=earlier)["r-SPY-BUY"][0] == "auction_cutoff"
 
 
 def test_a_market_that_never_closes_is_not_asked():

@@ -40,3 +40,10 @@ def test_times_and_algorithms_are_plain_values():
         '{"a": 1}',
     )
     assert (second.good_till, second.algo, second.algo_params) == (None, "", "")
+
+
+def test_an_auction_takes_orders_until_a_moment_in_utc():
+    frame = rows().assign(tif="OPG", auction_until=["2026-11-30T15:50:00-05:00", "2026-12-01T08:58:00+01:00"])
+    found = [one.auction_until.isoformat() for one in tickets_of(frame)]
+    assert found == ["2026-11-30T20:50:00+00:00", "2026-12-01T07:58:00+00:00"]
+    assert [one.auction_until for one in tickets_of(frame.assign(auction_until=None))] == [None, None]
