@@ -120,5 +120,6 @@ def test_an_order_is_planned_by_a_client_and_the_others_have_their_reasons(blott
 def test_a_run_with_nothing_to_send_ends_as_it_is_recorded(blotter, columns, status, message):
     record(blotter, plan().assign(approved=False, reason="given", **columns))
     assert blotter.runs()[["status", "message"]].to_numpy().tolist() == [[status, message]]
+    assert all(event.occurred_at for event in blotter.recorded_events("r"))
     ends = [event for event in blotter.recorded_events("r") if event.kind in ("run_started", "run_ended")]
     assert [event.attempt for event in ends] == ([1, 1] if status == "cancelled" else [])

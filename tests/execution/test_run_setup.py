@@ -1,14 +1,18 @@
 """A run from its record: what it may send, and the caps that hold whatever was approved."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
 
 import stocklean_exec as sx
 from stocklean_exec.execution import run_setup
+from stocklean_exec.execution.order_worker import WorkPlan
+from stocklean_exec.execution.repricing import Messages
 from stocklean_exec.execution.runner import RunTerms
 from stocklean_exec.execution.send_gate import SendBudget
+from stocklean_exec.execution.work_policy import WorkTerms
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0}
 TARGETS = {"SPY": 0.3, "TLT": 0.2, "KO": 0.1}  # 3,000, 2,000 and 1,000 of 10,000
@@ -111,6 +115,54 @@ def test_a_run_keeps_the_cash_of_its_limits_and_the_lots_of_its_orders(broker, b
     asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), limits, None))
     assert seen[0].min_cash == 250.0
     assert seen[0].lots == {f"r-{symbol}-BUY": 1.0 for symbol in QUOTES}
+    assert (seen[0].limits.min_cash_after, seen[0].limits.max_total_notional) == (250.0, 1.0)
+
+
+@pytest.mark.slow
+def test_a_run_keeps_the_exchange_rates_that_its_orders_were_approved_with(blotter, monkeypatch):
+    market = pd.DataFrame(
+        {"symbol": ["SAP"], "last": 100.0, "currency": "EUR", "quoted_at": pd.Timestamp("2026-06-01T15:00Z")}
+    )
+    broker = sx.connect("mock://", quotes=market, cash=10_000, fx={"EUR": 1.1})
+    orders = {
+        "run_id": "r",
+        "symbol": ["SAP"],
+        "side": "BUY",
+        "quantity": 10.0,
+        "order_type": "MKT",
+        "currency": "EUR",
+    }
+    review = sx.review_orders(sx.check_orders(pd.DataFrame(orders), quotes=market, cash=10_000, fx={"EUR": 1.1}))
+    review.approve_all(by="me")
+    sx.submit_orders(review.result(), broker, blotter, limits=sx.Limits(max_total_notional=1))  # sends none
+    seen = recorded_arguments(monkeypatch, RunTerms)
+    asyncio.run(run_setup.work_run("r", broker, blotter, RunTerms(), None, None))
+    assert seen[0].rates == {"r-SAP-BUY": 1.1}
+
+
+@pytest.mark.slow
+def test_the_messages_of_the_day_are_those_of_the_other_runs(broker, blotter):
+    sx.submit_orders(approved(broker), broker, blotter, work=sx.WorkPolicy())
+    limits = sx.Limits()
+    work = run_setup._work_plan("r", blotter, broker, limits)
+    assert (sorted(work.terms), work.limits, work.messages) == (
+        [f"r-{symbol}-BUY" for symbol in ("KO", "SPY", "TLT")],
+        limits,
+        Messages(),
+    )
+    sx.submit_orders(approved(broker, "r2"), broker, blotter)
+    assert run_setup._work_plan("r2", blotter, broker, limits) == WorkPlan({}, limits, Messages())
+    # Three orders of the other run, each executed at once.
+    assert run_setup._work_plan("r", blotter, broker, limits).messages == Messages(sent=3, executions=3)
+
+
+def test_rests_are_the_market_orders_for_what_was_left_at_a_deadline():
+    start = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
+    terms = {name: WorkTerms(start, start, at_deadline=end) for name, end in (("x", "MKT"), ("y", "cancel"))}
+    rows = pd.DataFrame({"client_order_id": ["a", "b", "c"]})
+    work = WorkPlan(terms, sx.Limits(), Messages())
+    assert run_setup._rests(rows, work) == []
+    assert run_setup._rests(rows.assign(replaces=["x", "y", None]), work) == ["a"]
 
 
 @pytest.mark.slow

@@ -72,3 +72,5 @@ def test_the_day_is_that_of_the_market_where_the_shares_are_listed():
     found = free_riding([order("SELL", "CSPX"), order("SELL", "SPY")], record, "DU1", monday)
     assert "from 2026-12-02 on" in found["r-CSPX-SELL"][1]
     assert "from 2026-12-01 on" in found["r-SPY-SELL"][1]
+    routed = Purchases(("CSPX", "USD", monday, "LSEETF", ""))  # straight to its exchange
+    assert "from 2026-12-02 on" in free_riding([order("SELL", "CSPX")], routed, "DU1", monday)["r-CSPX-SELL"][1]
