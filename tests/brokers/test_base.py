@@ -9,6 +9,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.base import (
     ORPHAN_COLUMNS,
+    AccountFigures,
     Broker,
     ExchangeRate,
     Ticket,
@@ -238,3 +239,28 @@ async def _state_of(broker):
 
 def test_the_awaitable_state_takes_rates_too():
     assert asyncio.run(_state_of(MockBroker(EURO_QUOTES))).rates == {"EUR": 1.12}
+
+
+@pytest.mark.parametrize(
+    ("funds", "power", "is_margin"),
+    [
+        (10_000.0, 20_000.0, True),  # twice overnight
+        (10_000.0, 19_000.0, True),
+        (10_000.0, 18_990.0, False),
+        (10_000.0, 10_000.0, False),
+        (0.5, 2.0, True),
+        (0.0, 0.0, False),
+        (-5.0, 0.0, False),
+        (np.nan, 20_000.0, False),
+    ],
+)
+def test_an_account_is_certain_to_be_one_of_margin_by_its_buying_power(funds, power, is_margin):
+    figures = AccountFigures(1.0, 1.0, "USD", available_funds=funds, buying_power=power)
+    assert figures.is_margin_account == is_margin
+
+
+def test_the_state_of_an_account_has_the_time_of_its_market():
+    market = pd.DataFrame({"symbol": ["SPY"], "last": 100.0, "quoted_at": pd.Timestamp("2026-11-23T15:00Z")})
+    with sx.connect("mock://", quotes=market, cash=1_000) as broker:
+        state = broker.account_state(["SPY"])
+    assert (state.market_time, state.never_closes) == (pd.Timestamp("2026-11-23T15:00Z"), True)

@@ -139,3 +139,23 @@ def test_an_order_must_fit_the_lots_of_its_contract(terms, quantity, problem):
 def test_a_limit_in_pounds_is_sent_in_pence_on_its_tick_and_never_beyond(limit, tick, buy, wire):
     sent = listed(5, "LSE", magnifier=100.0, min_tick=tick).on_wire(limit, buy=buy)
     assert sent == wire or (math.isnan(sent) and math.isnan(wire))
+
+
+@pytest.mark.parametrize(
+    ("price", "terms", "buy", "is_trigger", "wire"),
+    [
+        (53.257, {"magnifier": 100.0, "min_tick": 0.5}, True, True, 5326.0),  # up: a buy triggers no earlier
+        (53.257, {"magnifier": 100.0, "min_tick": 0.5}, False, True, 5325.5),
+        (0.05, {"magnifier": 100.0, "min_tick": 0.5}, True, False, 5.0),  # an offset is on no tick
+        (0.033, {"magnifier": 2.0}, False, False, 0.066),
+        (53.2571234567, {}, True, False, 53.2571234567),
+        (math.nan, {"magnifier": 100.0}, True, False, math.nan),
+    ],
+)
+def test_a_trigger_is_sent_on_a_tick_no_earlier_and_an_offset_as_it_is(price, terms, buy, is_trigger, wire):
+    sent = listed(5, "LSE", **terms).aux_on_wire(price, buy=buy, is_trigger=is_trigger)
+    assert sent == pytest.approx(wire, rel=1e-12, nan_ok=True)
+
+
+def test_a_contract_has_no_rule_of_price_steps_unless_tws_names_one():
+    assert (Listing(None).rule_id, Listing(None).price_steps, Listing(None).steps_in_currency) == (0, (), "")
