@@ -60,6 +60,7 @@ EURO, YEN, DOLLAR = ticket("SAP", "EUR"), ticket("SONY", "JPY"), ticket("SPY", "
         (1.1, None, 1 / 1.1, "fx_mismatch"),
         (1.1, None, math.inf, "fx_mismatch"),
         (1.1, None, None, "fx_mismatch"),  # an order without a rate was valued one to one
+        (1.04, None, None, None),  # which is near enough to 1.04
         (None, 1.1, 1.16, "fx_mismatch"),
         (NAN, None, 1.16, None),  # the plan's rate counts where the broker has none
         (0.0, 1.1, 1.16, "fx_mismatch"),
