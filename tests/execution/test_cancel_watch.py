@@ -87,6 +87,14 @@ def test_the_watch_ends_with_its_blotter(broker, tmp_path):
     assert not mine.is_alive()
 
 
+def test_one_watch_serves_every_run_of_a_blotter(broker, tmp_path):
+    with sx.open_blotter(tmp_path / "b.duckdb") as blotter:
+        cancel_watch.watch_cancels(broker, blotter)
+        (first,) = watchers()
+        cancel_watch.watch_cancels(broker, blotter)
+        assert watchers() == [first]
+
+
 @pytest.mark.slow
 def test_a_blotter_in_memory_is_not_watched(broker):
     with sx.open_blotter() as blotter:

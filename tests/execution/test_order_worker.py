@@ -412,6 +412,22 @@ def test_a_slice_waits_while_the_side_has_as_many_orders_as_the_broker_takes(blo
     assert reasons(blotter) == ["15 orders of this side work in TLT: it waits for one to end"]
 
 
+def test_of_two_slices_that_wait_one_is_sent_where_there_is_room_for_one(blotter):
+    broker = connect()
+    plan = approved(broker, order_type="MKT", limit_offset_bps=None)
+    others = pd.DataFrame({"client_order_id": [""] * 15, "symbol": "TLT", "side": "BUY"})
+
+    def open_orders():
+        left = others if broker.now() < START + timedelta(seconds=29) else others.iloc[1:]
+        return pd.concat([MockBroker.open_orders(broker), left], ignore_index=True)
+
+    broker.open_orders = open_orders
+    policy = sx.WorkPolicy(slices=2, start=10, end=14)  # at 10 and 12, and again every two seconds
+    states = sx.submit_orders(plan, broker, blotter, work=policy, funding="margin")
+    assert states["status"].tolist() == ["FILLED", "FILLED"]
+    assert [seconds(event) for event in of_kind(blotter, "sending")] == [30.0, 32.0]
+
+
 def test_buys_wait_for_sells_that_are_worked(blotter):
     broker = connect(positions={"TLT": 100}, cash=100.0)
     plan = approved(broker, {"SPY": 0.9, "TLT": 0.0}, order_type="LMT", limit_offset_bps=0)
