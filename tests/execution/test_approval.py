@@ -81,6 +81,7 @@ def test_an_approved_plan_is_verified_and_its_fingerprint_is_a_function_of_it(ap
     assert verify(restore(approved)) == verify(restore(approved.copy()))
     assert len(verify(restore(approved))) == 64
     assert approved["approved"].sum() == 2
+    assert {*restore(approved).columns} == {*approved.columns}
 
 
 @pytest.mark.parametrize(

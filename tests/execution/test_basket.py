@@ -57,6 +57,15 @@ def states(blotter):
 # -- the file and the record -----------------------------------------------------------------------------------
 
 
+def test_what_a_person_is_to_send_is_on_record_with_each_order(blotter, tmp_path):
+    hand_over(blotter, tmp_path)
+    held = [event for event in blotter.recorded_events("r") if event.kind == "held_back"]
+    assert [(one.client_order_id, one.symbol, one.side, one.quantity, one.account) for one in held] == [
+        ("r-SPY-BUY", "SPY", "BUY", 5.0, ACCOUNT),
+        ("r-KO-BUY", "KO", "BUY", 7.0, ACCOUNT),
+    ]
+
+
 def test_approved_orders_are_written_and_the_others_are_named(tmp_path):
     frame = pd.DataFrame(
         {
