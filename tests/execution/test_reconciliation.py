@@ -316,3 +316,40 @@ def test_a_limit_that_somebody_else_changed_is_one(venue, broker, blotter):
     venue.call(lambda _: setattr(order, "request", replace(order.request, limit_price=395.0)))
     found = sx.reconcile(broker, blotter)
     assert found[["kind", "blotter", "broker"]].to_numpy().tolist() == [["order_changed", 391.0, 395.0]]
+
+
+@pytest.mark.parametrize(
+    ("cash", "base", "total"),
+    [
+        ({"a": {"USD": 100.0}, "b": {"USD": 50.5}}, "", 150.5),  # an unknown base currency is the dollar
+        ({"a": {"EUR": 100.0}, "b": {"EUR": 50.5}}, "EUR", 150.5),
+        ({"a": {"EUR": 100.0}, "b": {"USD": 50.5}}, "EUR", NAN),
+        ({"a": {"EUR": 100.0}, "b": {"EUR": NAN}}, "EUR", NAN),
+        ({}, "USD", NAN),
+    ],
+)
+def test_the_cash_of_strategies_is_added_up_in_the_base_currency_alone(cash, base, total):
+    found = reconciliation._total_cash(SimpleNamespace(cash=cash), base)
+    assert found == pytest.approx(total, nan_ok=True)
+
+
+def test_what_the_record_knows_of_the_account_is_compared(blotter, monkeypatch):
+    asked, seen = [], []
+
+    def book(_blotter, _positions, *, account):
+        asked.append(account)
+        return SimpleNamespace(holdings={"s": {}}, splits={"KO": "2 for 1"}, cash={"s": {"USD": 7.0}})
+
+    monkeypatch.setattr(type(blotter), "strategy_book", book)
+    monkeypatch.setattr(type(blotter), "limit_changes", lambda _blotter, names: {"names": names})
+    monkeypatch.setattr(
+        reconciliation, "compare", lambda books: seen.append(books) or pd.DataFrame({"severity": []})
+    )
+    with sx.connect("mock://?account=DU1234567", quotes={"KO": 50.0}, cash=100.0) as mock:
+        sx.reconcile(mock, blotter)
+    (books,) = seen
+    assert asked == ["DU1234567"]
+    assert (books.strategies, books.splits, books.strategy_cash) == ({"s": {}}, {"KO": "2 for 1"}, 7.0)
+    assert books.limit_changes == {"names": set()}
+    assert books.open_orders.empty
+    assert books.cash == 100.0
