@@ -149,7 +149,10 @@ def end_is_counted(history):
         )
 
     is_shown = history.units > 0 or any((e.kind, e.status) == ("status", "SUBMITTED") for e in history.events)
-    is_rejected = any(event.kind == "rejected" for event in history.events)
+    # A rejection that came unseen counts only as long as the broker does not show the order.
+    is_rejected = any(
+        event.kind == "rejected" and (event.status != "UNSEEN" or not is_shown) for event in history.events
+    )
     return counts("status", "CANCELLED") or (
         is_rejected and (counts("message", None, "Cancelled") or counts("rejected", None) or not is_shown)
     )

@@ -6,6 +6,7 @@ limit order far from the market and cancels it.
 
 import asyncio
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -293,10 +294,13 @@ def scripted(kind, script):
         yield broker, blotter
 
 
-def change(broker, blotter, number, limit, **changes):
-    """Change the limit, and return the limits that are open once everything is told."""
+def change(broker, blotter, number, limit, *, fills=False, **changes):
+    """Change the limit, and return the limits that are open afterwards; none, once it ``fills`` the order."""
     asyncio.run(broker.modify(replace(RESTING, limit_price=limit, **changes), number))
-    shown = broker.open_orders()["limit_price"].tolist()  # TWS has answered everything before
+    until = time.monotonic() + 10
+    shown = broker.open_orders()["limit_price"].tolist()
+    while fills and shown and time.monotonic() < until:  # it trades in several executions, one after the other
+        shown = broker.open_orders()["limit_price"].tolist()
     blotter.record([]).result(5)
     return shown
 
@@ -313,7 +317,7 @@ def test_a_resting_order_is_filled_once_its_limit_is_changed_to_a_marketable_one
     with scripted(kind, None) as (broker, blotter):
         assert change(broker, blotter, 1, 99.5) == [99.5]
         assert blotter.orders("r")["status"].tolist() == ["SUBMITTED"]
-        assert change(broker, blotter, 2, 100.02) == []
+        assert change(broker, blotter, 2, 100.02, fills=True) == []
         assert answers(blotter) == [["modified", 1, ""], ["modified", 2, ""]]
         fills, events = blotter.fills("r"), blotter.events("r")
         row = blotter.orders("r").iloc[0]
@@ -335,7 +339,7 @@ def test_an_order_that_is_filled_in_part_is_changed_with_its_whole_quantity(kind
         with pytest.raises(BrokerError):
             change(broker, blotter, 1, 100.02, quantity=350.0)  # the rest
         assert answers(blotter) == []
-        assert change(broker, blotter, 1, 100.02) == []
+        assert change(broker, blotter, 1, 100.02, fills=True) == []
         fills, row = blotter.fills("r"), blotter.orders("r").iloc[0]
     assert (row["status"], row["filled_quantity"]) == ("FILLED", 450.0)
     assert (fills["quantity"].tolist()[0], fills["price"].tolist()[0]) == (100.0, 98.0)
@@ -364,7 +368,7 @@ def test_an_order_that_is_filled_or_being_cancelled_is_not_changed(kind):
     with scripted(kind, None) as (broker, blotter):
         with pytest.raises(OrderNotWorkingError):
             change(broker, blotter, 1, 99.5, client_order_id="r-KO-BUY")
-        assert change(broker, blotter, 1, 100.02) == []
+        assert change(broker, blotter, 1, 100.02, fills=True) == []
         with pytest.raises(OrderNotWorkingError):
             change(broker, blotter, 2, 100.05)
         assert answers(blotter) == [["modified", 1, ""]]

@@ -185,8 +185,10 @@ SELECT
         rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0
     ) AS rejected,
     coalesce(cancel_counted, false) OR (
-        coalesce(rejected_for_good OR rejected_if_unseen, false)
-        AND (coalesce(reject_counted, false) OR NOT (shown_live OR coalesce(executed.filled_quantity, 0) > 0))
+        coalesce(rejected_for_good, false)
+        OR coalesce(rejected_if_unseen AND NOT shown_live AND coalesce(executed.filled_quantity, 0) = 0, false)
+    ) AND (
+        coalesce(reject_counted, false) OR NOT (shown_live OR coalesce(executed.filled_quantity, 0) > 0)
     ) AS counted,
     -- Whether there are corrections on record, and a completed order counts what is filled with them.
     coalesce(seen.corrected, false) AND coalesce(
