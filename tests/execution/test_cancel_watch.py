@@ -9,6 +9,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.blotter.cancel_journal import CancelJournal
 from stocklean_exec.errors import BrokerError
+from stocklean_exec.execution.cancel_watch import watch_cancels
 from stocklean_exec.execution.cancellation import CancelOutcome
 
 RESTS = pd.DataFrame({"symbol": ["ABC"], "action": "rest"})
@@ -89,9 +90,9 @@ def test_the_watch_ends_with_its_blotter(broker, tmp_path):
 
 def test_one_watch_serves_every_run_of_a_blotter(broker, tmp_path):
     with sx.open_blotter(tmp_path / "b.duckdb") as blotter:
-        cancel_watch.watch_cancels(broker, blotter)
+        watch_cancels(broker, blotter)
         (first,) = watchers()
-        cancel_watch.watch_cancels(broker, blotter)
+        watch_cancels(broker, blotter)
         assert watchers() == [first]
 
 

@@ -106,8 +106,8 @@ def test_an_order_is_planned_by_a_client_and_the_others_have_their_reasons(blott
             {"verdict": ["warn", "block", "warn"], "reasons": [ONE_SIDED, "cash", f"notional, {ONE_SIDED}"]},
             "blocked",
             (
-                "1 orders were refused, among them buys for lack of cash, so the 2 sells that were to pay for them "
-                "were not sent; one_sided=True sends these"
+                "1 orders were refused, among them buys for lack of cash, so the 2 sells that were to pay for them"
+                " were not sent; one_sided=True sends these"
             ),
         ),
         (
