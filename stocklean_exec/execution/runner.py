@@ -61,6 +61,7 @@ _COMMISSION_SECONDS = (
 )
 _MOST_LOSSES = 20  # a stated choice: a connection lost this often needs a person
 _SILENCE_SECONDS = 30.0  # a stated choice: half the default timeout, so that a dead link is found before it ends
+_REST_SECONDS = 1.0  # a stated choice: how soon it is seen that nothing more will happen
 _CHECK_SECONDS = 0.25  # a stated choice: how soon a halt or a cancel is seen while orders wait
 _MARKET_SECONDS = 5.0  # a stated choice: after waiting longer than this, the market is queried again
 _MARKET_PART = 0.1  # a stated choice: most of the time between two queries of the market that one may take
@@ -496,19 +497,23 @@ class Runner:
     async def _wait_for_news(self, deadline: float, *, or_work: bool = True) -> bool:
         """Wait for an event, or until work is due; False when the time is up.
 
-        After a long silence, check that the broker answers.
+        After a long silence, check that the broker answers. It may come to rest a moment after its last report,
+        which another thread has made.
         """
         self._record.news.clear()
         if self._skip_to_work():
             return True
+        asked_at = self._loop.time()
         while (left := deadline - self._loop.time()) > 0:
             due_in = self._seconds_to_work() if or_work else math.inf
+            pause = min(left, _REST_SECONDS, due_in)
             try:
-                await asyncio.wait_for(self._record.news.wait(), min(left, _SILENCE_SECONDS, due_in))
+                await asyncio.wait_for(self._record.news.wait(), pause)
             except TimeoutError:
-                if due_in <= min(left, _SILENCE_SECONDS):
+                if due_in <= pause or self._broker.is_quiet():
                     return True
-                if left > _SILENCE_SECONDS:
+                if left > _SILENCE_SECONDS and self._loop.time() - asked_at >= _SILENCE_SECONDS:
+                    asked_at = self._loop.time()
                     await self._broker.ping()
                     self._check_link()
             else:
