@@ -268,7 +268,15 @@ def test_names_and_texts_are_quoted_for_sql():
 
 # -- one place ---------------------------------------------------------------------------------------------------
 
-HARMLESS = {"DuckDBPyConnection", "IntegrityError", "DataError", "ProgrammingError", "NotSupportedError", "Error"}
+HARMLESS = {
+    "DuckDBPyConnection",
+    "IntegrityError",
+    "DataError",
+    "ProgrammingError",
+    "NotSupportedError",
+    "ResourceInUseException",
+    "Error",
+}
 
 
 def uses_of_duckdb(path):
