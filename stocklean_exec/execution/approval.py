@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from stocklean_exec.errors import ApprovalError, InputError, Problem
+from stocklean_exec.execution.work_plan import WORK_POLICY
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.risk.market_closed import AUCTION_UNTIL
 from stocklean_exec.schema.frame_validator import RUN_ID
@@ -30,6 +31,7 @@ _SEALED = (
     "con_id",
     "fx_rate",
     AUCTION_UNTIL,
+    WORK_POLICY,
     "status",
     "reason",
     "verdict",

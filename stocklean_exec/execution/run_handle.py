@@ -93,8 +93,8 @@ def start_run(
     plan = restore(approved)
     verify(plan)
     check_account(plan, broker)
-    sliced = sliced_plan(plan, broker, work, limits)
     run_id = run_id_of(plan)
+    sliced = sliced_plan(plan, broker, work, limits, blotter.planned(run_id))
     with _MUTEX:
         active = _ACTIVE.setdefault(blotter, {})
         known = active.get(run_id)

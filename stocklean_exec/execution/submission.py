@@ -22,7 +22,7 @@ from stocklean_exec.execution.residuals import check_batch, is_residual
 from stocklean_exec.execution.run_control import RunControl
 from stocklean_exec.execution.run_setup import work_run
 from stocklean_exec.execution.runner import RunTerms
-from stocklean_exec.execution.work_plan import with_slices, work_record
+from stocklean_exec.execution.work_plan import sealed_work, with_slices, work_record
 from stocklean_exec.progress import progress_bar
 from stocklean_exec.risk.limits import Limits
 from stocklean_exec.schema.frame_validator import RUN_ID
@@ -30,13 +30,14 @@ from stocklean_exec.schema.order_ids import payload_hashes
 from stocklean_exec.schema.tables import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import pandas as pd
 
     from stocklean_exec.blotter.blotter import Blotter
     from stocklean_exec.execution.funding import AccountKind, FundingMode, Unsettled
     from stocklean_exec.execution.work_plan import Work
+    from stocklean_exec.execution.work_policy import WorkTerms
 
     OnProgress = Callable[[int, str], None]
 
@@ -191,7 +192,7 @@ async def submit(
     check_account(approved, broker)
     planned = blotter.planned(run_id)
     whole = approved
-    approved, terms_of_work = with_slices(approved, work, broker.now(), limits)
+    approved, terms_of_work = _sliced(approved, sealed_work(approved, work), broker, limits, planned)
     is_batch = (
         bool(planned)
         and not approved.empty
@@ -257,7 +258,9 @@ def check_account(approved: pd.DataFrame, broker: Broker) -> None:
         )
 
 
-def sliced_plan(approved: pd.DataFrame, broker: Broker, work: Work | None, limits: Limits | None) -> pd.DataFrame:
+def sliced_plan(
+    approved: pd.DataFrame, broker: Broker, work: Work | None, limits: Limits | None, planned: Collection[str] = ()
+) -> pd.DataFrame:
     """Split the orders of an approved plan into their slices.
 
     Raises
@@ -265,9 +268,20 @@ def sliced_plan(approved: pd.DataFrame, broker: Broker, work: Work | None, limit
     InputError
         With every order that its policy cannot work.
     """
+    work = sealed_work(approved, work)
     if work is None or approved.empty:
         return approved
-    return with_slices(approved, work, broker.now(), limits_of(approved).tightened(limits))[0]
+    return _sliced(approved, work, broker, limits_of(approved).tightened(limits), planned)[0]
+
+
+def _sliced(
+    approved: pd.DataFrame, work: Work | None, broker: Broker, limits: Limits, planned: Collection[str]
+) -> tuple[pd.DataFrame, dict[str, WorkTerms]]:
+    """Split a plan into its slices; of one that is on record, whose times may have passed, without its terms."""
+    named, _ = with_slices(approved, work, broker.now(), limits, recorded=True)
+    if set(named["client_order_id"]) & set(planned):
+        return named, {}
+    return with_slices(approved, work, broker.now(), limits)
 
 
 def _refuse_conflicts(run_id: str, approved: pd.DataFrame, planned: dict[str, str], blotter: Blotter) -> None:

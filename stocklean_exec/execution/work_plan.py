@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from stocklean_exec.errors import InputError, Problem
+from stocklean_exec.errors import ApprovalError, InputError, Problem
 from stocklean_exec.execution.work_policy import (
     EFFICIENCY_LIMIT,
     WorkPolicy,
@@ -23,17 +25,19 @@ from stocklean_exec.strategies.division import STRATEGY_QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from stocklean_exec.risk.limits import Limits
 
 __all__ = [
     "SLICE_OF",
+    "WORK_POLICY",
     "Work",
     "check_work",
     "describe_work",
     "policies_of",
     "read_work",
+    "seal_work",
+    "sealed_work",
     "split_quantity",
     "with_slices",
     "work_record",
@@ -41,6 +45,9 @@ __all__ = [
 
 SLICE_OF = "slice_of"
 """Column with the client order id of the approved order that a slice is a part of."""
+
+WORK_POLICY = "work_policy"
+"""Column of an approved plan with the policy of each order, as JSON: a part of what was approved."""
 
 Work = WorkPolicy | Mapping[str, WorkPolicy]
 """One policy for all orders of a plan, or one by client order id."""
@@ -53,6 +60,8 @@ _ONLY_LIMITS = (
     "only limits of plain LMT orders (DAY, GTC, GTD) are changed; plan it with order_type='LMT' (--order-type LMT)"
     " and a limit"
 )
+_NO_TIMES = WorkTimes(datetime.max.replace(tzinfo=UTC), None, None)
+_SHOWN = 10  # ids in one error text: a stated choice
 _WHOLE = 1e-8  # of a lot: noise of a division of doubles
 
 
@@ -137,8 +146,40 @@ def describe_work(work: Work, orders: Mapping[str, bool]) -> str:
     )
 
 
+def seal_work(orders: pd.DataFrame, work: Work | None) -> pd.DataFrame:
+    """Add the policy of each order to a plan; unchanged without one."""
+    names = [str(name) for name in orders["client_order_id"].tolist()]
+    policies = policies_of(work, names)
+    if not policies:
+        return orders
+    texts = {policy: json.dumps(policy.to_dict()) for policy in dict.fromkeys(policies.values())}
+    found = [texts[policies[name]] if name in policies else None for name in names]
+    return orders.assign(**{WORK_POLICY: pd.array(found, dtype="str")})
+
+
+def sealed_work(approved: pd.DataFrame, work: Work | None) -> Work | None:
+    """Return the policies that a plan was approved with; those given, where it was approved without any.
+
+    Raises
+    ------
+    ApprovalError
+        Others are given than it was approved with, with every order that they differ for.
+    """
+    if WORK_POLICY not in approved.columns:
+        return work
+    names = [str(name) for name in approved["client_order_id"].tolist()]
+    rows = zip(names, approved[WORK_POLICY].tolist(), strict=True)
+    sealed = {name: WorkPolicy.parse(json.loads(text)) for name, text in rows if isinstance(text, str)}
+    given = policies_of(work, names)
+    other = [name for name in names if given and given.get(name) != sealed.get(name)]
+    if other:
+        text = ", ".join(other[:_SHOWN]) + (", ..." if len(other) > _SHOWN else "")
+        raise ApprovalError(f"{text}: approved with another work policy than is given; review the plan with it")
+    return sealed
+
+
 def with_slices(
-    approved: pd.DataFrame, work: Work | None, now: datetime, limits: Limits
+    approved: pd.DataFrame, work: Work | None, now: datetime | None, limits: Limits, *, recorded: bool = False
 ) -> tuple[pd.DataFrame, dict[str, WorkTerms]]:
     """Split the orders of an approved plan into their slices, and compute the terms of each order.
 
@@ -146,8 +187,9 @@ def with_slices(
     ----------
     approved : an approved plan
     work : one policy, or one by client order id
-    now : when the run is submitted, which relative times count from
+    now : when the run is submitted, which relative times count from; None where only the orders are checked
     limits : of the plan
+    recorded : the plan is on record with its slices and terms: only the slices are named again
 
     Returns
     -------
@@ -161,7 +203,10 @@ def with_slices(
     policies = policies_of(work, [str(name) for name in approved["client_order_id"].tolist()])
     if not policies or approved.empty:
         return approved, {}
-    times = {policy: policy.times(now) for policy in dict.fromkeys(policies.values())}
+    since = None if recorded else now
+    times = {
+        policy: _NO_TIMES if since is None else policy.times(since) for policy in dict.fromkeys(policies.values())
+    }
     places: list[int] = []
     parts: list[dict[str, Any]] = []
     terms: dict[str, WorkTerms] = {}
@@ -173,11 +218,12 @@ def with_slices(
         slices = [row]
         if policy is not None and row["approved"]:
             planned = _Planned(row, policy, times[policy])
-            found = [*_problems(planned, limits)]
+            found = [] if recorded else [*_problems(planned, limits)]
             problems += found
             slices = [row] if found else [*_slices(planned)]
             names = [part["client_order_id"] for part in slices]
-            terms |= dict(zip(names, [] if found else policy.terms(planned.times), strict=False))
+            if since is not None and not found:
+                terms |= dict(zip(names, policy.terms(planned.times), strict=True))
         places += [place] * len(slices)
         parts += slices
     if problems:
@@ -191,8 +237,12 @@ def with_slices(
     return frame, terms
 
 
-def check_work(checked: pd.DataFrame, work: Work, now: datetime, limits: Limits) -> None:
+def check_work(checked: pd.DataFrame, work: Work, now: datetime | None, limits: Limits) -> None:
     """Refuse policies that cannot work the orders of a checked plan, apart from those that it blocks.
+
+    Parameters
+    ----------
+    now : by the broker's clock; None where it is not known: then times are not checked
 
     Raises
     ------

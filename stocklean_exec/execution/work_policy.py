@@ -18,7 +18,7 @@ from stocklean_exec.errors import InputError, Problem
 from stocklean_exec.schema.frame_validator import as_utc, number_option, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
     "EFFICIENCY_LIMIT",
@@ -227,6 +227,30 @@ class WorkPolicy:
             )
             for start, deadline in zip(starts, ends, strict=True)
         ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, ready for JSON."""
+        moments = {name: getattr(self, name) for name in ("start", "end", "deadline")}
+        return asdict(self) | {
+            name: {"time": value.isoformat()} if isinstance(value, datetime) else value
+            for name, value in moments.items()
+        }
+
+    @classmethod
+    def parse(cls, recorded: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gave.
+
+        Examples
+        --------
+        >>> policy = WorkPolicy(slices=4, end="15:45 America/New_York")
+        >>> WorkPolicy.parse(policy.to_dict()) == policy
+        True
+        """
+        given: dict[str, Any] = {
+            name: datetime.fromisoformat(value["time"]) if isinstance(value, dict) else value
+            for name, value in recorded.items()
+        }
+        return cls(**given)
 
     @property
     def changes_limits(self) -> bool:

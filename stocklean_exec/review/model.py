@@ -20,7 +20,7 @@ import pandas as pd
 from stocklean_exec import clock
 from stocklean_exec.errors import ApprovalError, BrokerError, HaltedError, InputError, Problem
 from stocklean_exec.execution.approval import check_age, limits_of, seal
-from stocklean_exec.execution.work_plan import check_work, describe_work
+from stocklean_exec.execution.work_plan import check_work, describe_work, seal_work
 from stocklean_exec.review.confirmation import Confirmation, check_confirmation, phrase_for, plan_fingerprint
 from stocklean_exec.review.decision_log import Decision, DecisionLog, name_of
 from stocklean_exec.review.edits import EDITABLE
@@ -86,7 +86,7 @@ class OrderReview:
         self.work = work
         """How the orders are worked once they are sent; passed to ``send``."""
         if work is not None and len(checked):
-            check_work(checked, work, now(), self.limits)
+            check_work(checked, work, None if broker is None else broker.now(), self.limits)
         self.lock = threading.RLock()
         self.broker, self.blotter = broker, blotter
         self.state = "open"
@@ -238,8 +238,8 @@ class OrderReview:
         return pd.DataFrame(rows, columns=["symbol", "before", "after"])
 
     def result(self) -> pd.DataFrame:
-        """Every planned row with its approval, sealed for ``submit_orders``."""
-        return seal(self.orders)
+        """Every planned row with its approval and the policy it is worked by, sealed for ``submit_orders``."""
+        return seal(seal_work(self.orders, self.work))
 
     def approved_orders(self) -> pd.DataFrame:
         """Only the approved rows. For display; a run records the whole plan."""

@@ -467,6 +467,48 @@ def test_a_policy_that_cannot_work_the_plan_records_nothing(blotter):
         sx.rebalance({"TLT": 0.5}, broker, blotter, run_id="r", work=sx.WorkPolicy(reprice_seconds=5))
 
 
+def sealed(broker, work):
+    state = broker.account_state({"TLT": 0.5})
+    orders = sx.plan_orders({"TLT": 0.5}, state, run_id="r", order_type="LMT", limit_offset_bps=-5)
+    review = sx.review_orders(sx.check_orders(orders, None, state), broker, work=work)
+    review.approve_all(by="me")
+    return review.result()
+
+
+def test_a_policy_that_was_reviewed_is_a_part_of_the_approval(blotter, tmp_path):
+    broker, policy = connect(), sx.WorkPolicy(deadline=30)
+    plan = sealed(broker, policy)
+    plan.to_csv(tmp_path / "plan.csv", index=False)
+    states = sx.submit_orders(pd.read_csv(tmp_path / "plan.csv"), broker, blotter)  # without naming it again
+    assert states["status"].tolist() == ["FILLED"]
+    assert changes(blotter) == [(30.0, "deadline", 50.35)]
+
+
+def test_another_policy_than_the_one_that_was_reviewed_is_refused(blotter):
+    broker = connect()
+    plan = sealed(broker, sx.WorkPolicy(deadline=30))
+    for send in (sx.submit_orders, sx.start_run):
+        with pytest.raises(sx.ApprovalError, match="r-TLT-BUY: approved with another work policy"):
+            send(plan, broker, blotter, work=sx.WorkPolicy(deadline=60))
+    changed = plan.assign(work_policy=plan["work_policy"].str.replace("30", "90"))
+    with pytest.raises(sx.ApprovalError, match="changed since they were approved"):
+        sx.submit_orders(changed, broker, blotter)
+    assert blotter.runs().empty
+
+
+def test_a_run_whose_times_have_passed_may_be_submitted_again(blotter):
+    broker = connect()
+    moment = START + timedelta(seconds=30)
+    plan = sealed(broker, sx.WorkPolicy(slices=2, deadline=moment))
+    first = sx.submit_orders(plan, broker, blotter)
+    assert broker.now() >= moment
+    again = sx.submit_orders(plan, broker, blotter)
+    assert (
+        again["client_order_id"].tolist() == first["client_order_id"].tolist() == ["r-TLT-BUY-S1", "r-TLT-BUY-S2"]
+    )
+    assert sx.start_run(plan, broker, blotter).wait(30)["status"].tolist() == ["FILLED", "FILLED"]
+
+
 def test_a_rebalance_is_worked(blotter):
     broker = connect()
     states = sx.rebalance(
