@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -151,15 +152,15 @@ def _residuals(orders: pd.DataFrame) -> Iterator[_Residual]:
 
 
 def _next_names(run_id: str, orders: pd.DataFrame) -> dict[tuple[str, str], Iterator[str]]:
-    def names(symbol: str, side: str, used: int) -> Iterator[str]:
-        number = used
-        while True:
-            number += 1
-            yield client_order_id(run_id, symbol, side, number)
+    """Further client order ids of a run by symbol and side, none of them used."""
+    taken = set(orders["client_order_id"].tolist())
 
-    pairs = zip(orders["symbol"].tolist(), orders["side"].tolist(), strict=True)
-    counts: Counter[tuple[str, str]] = Counter(pairs)
-    return {pair: names(*pair, used) for pair, used in counts.items()}
+    def names(symbol: str, side: str, used: int) -> Iterator[str]:
+        candidates = (client_order_id(run_id, symbol, side, used + number) for number in count(1))
+        return (name for name in candidates if name not in taken)
+
+    pairs = list(zip(orders["symbol"].tolist(), orders["side"].tolist(), strict=True))
+    return {pair: names(*pair, used) for pair, used in Counter(pairs).items()}
 
 
 def _order(residual: _Residual, name: str, prices: dict[str, float]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import stocklean_exec as sx
 from stocklean_exec.brokers.mock import MockBroker
 from stocklean_exec.execution import residuals
-from stocklean_exec.execution.residuals import are_filled
+from stocklean_exec.execution.residuals import _next_names, are_filled
 from stocklean_exec.execution.tickets import tickets_of
 
 QUOTES = {"SPY": 100.0, "TLT": 50.0, "KO": 20.0, "PG": 10.0}
@@ -246,3 +246,10 @@ def test_a_run_is_filled_once_the_rest_of_its_orders_is(again, status, filled):
     assert are_filled(orders) is filled
     assert are_filled(orders.drop(columns="replaces")) is False
     assert are_filled(orders[orders["status"] == "FILLED"].drop(columns="replaces")) is True
+
+
+def test_the_id_of_a_residual_order_is_never_one_that_is_used():
+    orders = sx.plan_orders({"SPY": 0.5}, None, {"SPY": 100.0}, nav=10_000, run_id="r")
+    rows = pd.concat([orders, orders.assign(client_order_id="r-SPY-BUY-3")], ignore_index=True)
+    names = _next_names("r", rows)["SPY", "BUY"]
+    assert [next(names), next(names)] == ["r-SPY-BUY-4", "r-SPY-BUY-5"]
