@@ -780,11 +780,11 @@ def text_start(page, selector):
 def test_how_orders_are_worked_is_shown_under_the_head(join, worked, tmp_path, contrast, scheme, width):
     policy = sx.WorkPolicy(reprice_seconds=10, reprices=3, deadline=60)
     page = join(worked(policy)).open(width=width, scheme=scheme)
-    # The order, three changes, one at the deadline and a cancel are 6 messages, for one execution plus one
+    # The order, three changes, at most five at the deadline and a cancel: 10 messages, for one execution plus one
     expect(work_line(page)).to_have_text(
-        "Worked: reprice every 10 s to mid, 3 times; after 60 s marketable (1 order). At most 6 messages to the "
-        "broker, an order efficiency ratio of 3.0 if each order is executed once; Interactive Brokers flags more "
-        "than 20"
+        "Worked: reprice every 10 s to mid, 3 times; after 60 s marketable (1 order). At most 10 messages to "
+        "the broker before executions, an order efficiency ratio of 5.0 if each order is executed once; "
+        "Interactive Brokers flags more than 20"
     )
     expect(work_line(page)).to_be_in_viewport()
     head, line, rows = (page.locator(name).first.bounding_box() for name in (".slx-bar", ".slx-work", ".slx-body"))
