@@ -15,16 +15,22 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stocklean_exec"
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 TREES = [ast.parse(file.read_text("utf-8")) for file in sorted(PACKAGE.rglob("*.py"))]
-CONSTANTS = {
-    node.targets[0].id: node.value.value
-    for tree in TREES
-    for node in tree.body
-    if isinstance(node, ast.Assign)
-    and isinstance(node.targets[0], ast.Name)
-    and isinstance(node.value, ast.Constant)
-}
+
+
+def constants(node):
+    """(name, value) of each constant that a statement of a module assigns, alone or in a row."""
+    match node:
+        case ast.Assign(targets=[ast.Name(name)], value=ast.Constant(value)):
+            yield name, value
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            for one, value in zip(names, values, strict=True):
+                if isinstance(value, ast.Constant):
+                    yield ast.unparse(one), value.value
+
+
+CONSTANTS = dict(itertools.chain.from_iterable(constants(node) for tree in TREES for node in tree.body))
 UNSENT = ("refused", "withdrawn")
-YIELDING = {"_refusals", "_limit_refusals"} | {
+YIELDING = {"_refusals", "_limit_refusals", "_slice_problems", "support_problems"} | {
     f"_{what}_problems" for what in ("tif", "aux", "offset", "time", "hours", "algo")
 }
 """Functions that yield a code and a text for each reason."""
@@ -74,14 +80,9 @@ def breaks():
     return found
 
 
-def reasons():
-    """Codes of orders that are refused, withdrawn or held back before they are sent."""
+def yielded():
+    """Codes that functions yield with a text, and those of caps on notional."""
     found = set()
-    for call in calls(lambda to: isinstance(to, ast.Name) and to.id in ("OrderRefusedError", "_note")):
-        found |= words(call.args[0])
-    for call in calls(lambda to: isinstance(to, ast.Name) and to.id == "OrderEvent"):
-        if call.args and words(call.args[0]) & {*UNSENT}:
-            found |= {code for one in call.keywords if one.arg == "code" for code in words(one.value)}
     for tree in TREES:
         for node in ast.walk(tree):
             match node:
@@ -93,6 +94,21 @@ def reasons():
                 case ast.Tuple(elts=[ast.Constant(str(code)), *_]) if code.endswith("_notional_cap"):
                     found.add(code)
     return found
+
+
+def reasons():
+    """Codes of orders that are refused, withdrawn, held back or not worked further."""
+    found = set()
+    for call in calls(lambda to: isinstance(to, ast.Name) and to.id in ("OrderRefusedError", "_note")):
+        found |= words(call.args[0])
+    for call in calls(lambda to: isinstance(to, ast.Name) and to.id == "problem"):
+        found |= words(call.args[0])
+    for call in calls(lambda to: ast.unparse(to) == "self._message"):
+        found |= words(call.args[1]) if len(call.args) > 1 else set()
+    for call in calls(lambda to: isinstance(to, ast.Name) and to.id == "OrderEvent"):
+        if call.args and words(call.args[0]) & {*UNSENT}:
+            found |= {code for one in call.keywords if one.arg == "code" for code in words(one.value)}
+    return found | yielded()
 
 
 def test_the_glossary_lists_every_order_state_with_its_status():
