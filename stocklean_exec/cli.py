@@ -513,9 +513,9 @@ def _rebalance(options: argparse.Namespace) -> int:
     from stocklean_exec.execution.run_lock import account_lock  # noqa: PLC0415 - heavy
     from stocklean_exec.execution.submission import submit_orders  # noqa: PLC0415 - heavy
     from stocklean_exec.rebalancing import cancel_first, prepare_async  # noqa: PLC0415 - heavy
-    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415
+    from stocklean_exec.risk.limits_file import read_limits  # noqa: PLC0415 - heavy
     from stocklean_exec.risk.pre_trade_checks import Limits  # noqa: PLC0415 - heavy
-    from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415
+    from stocklean_exec.schema.files import read_positions, read_quotes, read_targets  # noqa: PLC0415 - heavy
 
     if options.at is not None and not _wait_for_start(options):
         return BLOCKED
@@ -613,10 +613,10 @@ def _rebalance(options: argparse.Namespace) -> int:
 def _wait_for_start(options: argparse.Namespace) -> bool:
     """Wait for the time of ``--at``; False, and why, on a day on which no market of the targets trades."""
     from stocklean_exec import clock  # noqa: PLC0415 - heavy, as below
-    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415
-    from stocklean_exec.calendars.hours import market_hours  # noqa: PLC0415
-    from stocklean_exec.calendars.start_time import closed_day, parse_start  # noqa: PLC0415
-    from stocklean_exec.schema.files import read_targets  # noqa: PLC0415
+    from stocklean_exec.brokers.factory import connect  # noqa: PLC0415 - heavy
+    from stocklean_exec.calendars.hours import market_hours  # noqa: PLC0415 - heavy
+    from stocklean_exec.calendars.start_time import closed_day, parse_start  # noqa: PLC0415 - heavy
+    from stocklean_exec.schema.files import read_targets  # noqa: PLC0415 - heavy
 
     start, targets = parse_start(options.at, clock.now()), read_targets(options.targets)
     try:

@@ -192,7 +192,7 @@ def test_an_escaped_name_matches_that_file_and_no_other(name, tmp_path):
     path = files(tmp_path)[name]
     connection, found = connect_to_files([escaped(path)])
     assert found == [[str(path)]]
-    assert connection.execute(f"SELECT name FROM {parquet_source(found[0])}").fetchall() == [(name,)]  # noqa: S608
+    assert connection.execute(f"SELECT name FROM {parquet_source(found[0])}").fetchall() == [(name,)]  # noqa: S608 - a path of the test
     connection.close()
 
 

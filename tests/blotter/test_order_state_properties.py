@@ -382,7 +382,7 @@ def main(count):
         states = check_in_sql(range(start, min(start + 5_000, count)))
         total = states if total is None else total.add(states, fill_value=0)
     print(total.astype(int).sort_values().to_string())  # noqa: T201 - its purpose
-    print(f"{count} histories, each in two sequences, in Python and SQL: {time.perf_counter() - begin:.0f} s")  # noqa: T201
+    print(f"{count} histories, each in two sequences, in Python and SQL: {time.perf_counter() - begin:.0f} s")  # noqa: T201 - its result
 
 
 if __name__ == "__main__":

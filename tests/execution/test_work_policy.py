@@ -109,7 +109,7 @@ def test_times_in_the_wrong_sequence_are_refused(options):
 
 def test_every_unreadable_time_is_named_at_once_and_before_there_is_a_plan():
     with pytest.raises(sx.InputError) as error:
-        sx.WorkPolicy(slices=2, start="noon", end=float("nan"), deadline=datetime(2026, 11, 30))  # noqa: DTZ001
+        sx.WorkPolicy(slices=2, start="noon", end=float("nan"), deadline=datetime(2026, 11, 30))  # noqa: DTZ001 - without a zone, as is tested
     assert len(error.value.problems) == 3
 
 

@@ -18,14 +18,14 @@ class _State(Protocol):
     """The fields of an OrderState of ib_async that are read here."""
 
     initMarginBefore: str  # noqa: N815 - ib_async's names, as below
-    initMarginAfter: str  # noqa: N815
-    maintMarginBefore: str  # noqa: N815
-    maintMarginAfter: str  # noqa: N815
-    equityWithLoanBefore: str  # noqa: N815
-    equityWithLoanAfter: str  # noqa: N815
+    initMarginAfter: str  # noqa: N815 - ib_async's name
+    maintMarginBefore: str  # noqa: N815 - ib_async's name
+    maintMarginAfter: str  # noqa: N815 - ib_async's name
+    equityWithLoanBefore: str  # noqa: N815 - ib_async's name
+    equityWithLoanAfter: str  # noqa: N815 - ib_async's name
     commission: float
-    commissionCurrency: str  # noqa: N815
-    warningText: str  # noqa: N815
+    commissionCurrency: str  # noqa: N815 - ib_async's name
+    warningText: str  # noqa: N815 - ib_async's name
 
 
 def preview_of(state: _State) -> OrderPreview:
